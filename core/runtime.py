@@ -1,0 +1,197 @@
+"""Where a call runs, and how the page follows it.
+
+Core functions are pure, so the same call can run in this process, in a ZeroGPU worker, or on a
+cluster. `run` is the only place that knows which. `stream` is how a page calls it: the work goes
+on in a thread, ticks come back while it does, and closing the stream stops the work at the next
+moment it reports progress.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.types import Progress, silent
+
+_lock = threading.Lock()  # one piece of heavy work at a time: two would only slow each other
+
+
+def offline() -> bool:
+    """True when nothing may be fetched: --offline, or the hub's own variable."""
+    return any(os.environ.get(k) == "1" for k in ("SIGHTLINE_OFFLINE", "HF_HUB_OFFLINE"))
+
+
+@functools.cache
+def device() -> str:
+    """'cuda', 'mps' or 'cpu', whichever torch can use here."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def dtype() -> Any:
+    """The floating type for big models: half precision on CUDA, float32 elsewhere."""
+    import torch
+
+    return torch.float16 if device() == "cuda" else torch.float32
+
+
+# ---------------------------------------------------------------- where
+
+
+def run(call: Callable[..., Any], /, *args: Any, gpu: bool = False, **kwargs: Any) -> Any:
+    """Call it where the work belongs, and return what it returns.
+
+    With gpu=True on a ZeroGPU Space the call goes to a GPU worker; what crosses is pickled, so
+    its progress stays behind. Everywhere else it runs here, one at a time.
+    """
+    if gpu and "SPACES_ZERO_GPU" in os.environ:
+        kwargs.pop("progress", None)
+        return _on_gpu(call, args, kwargs)
+    with _lock:
+        return call(*args, **kwargs)
+
+
+def _call(call: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
+    return call(*args, **kwargs)
+
+
+try:  # ZeroGPU looks for a decorated function at module level; elsewhere this is just `_call`
+    if "SPACES_ZERO_GPU" not in os.environ:
+        raise ImportError
+    import spaces  # type: ignore[import-not-found]
+
+    _on_gpu = spaces.GPU(_call)
+except ImportError:
+    _on_gpu = _call
+
+
+# ---------------------------------------------------------------- following it
+
+
+class Stopped(Exception):
+    """Raised inside a call, by its own progress, after the person pressed Stop."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """How far the work is: fraction in [0, 1], what it does, seconds so far and still to go."""
+
+    fraction: float
+    desc: str
+    seconds: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One snapshot of work that goes on."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result. For a generator, its last snapshot (None if there was none)."""
+
+    value: Any
+
+
+def stream(
+    call: Callable[..., Any],
+    /,
+    *args: Any,
+    gpu: bool = False,
+    every_s: float = 0.1,
+    **kwargs: Any,
+) -> Iterator[Tick | Part | Done]:
+    """Run `call(*args, progress=..., **kwargs)` in a thread and tell what happens meanwhile.
+
+    A plain function ends in Done(result). A generator's snapshots come as Parts, then
+    Done(last one). Errors are raised here. Closing this generator makes the call's next
+    progress raise Stopped (or closes the call's generator), and waits up to a second for it to end.
+    """
+    events: queue.Queue = queue.Queue()
+    stop = threading.Event()
+    began = time.perf_counter()
+
+    def progress(fraction: float, /, desc: str = "") -> None:
+        if stop.is_set():
+            raise Stopped
+        seconds = time.perf_counter() - began
+        left = seconds * (1 - fraction) / fraction if fraction > 0.02 else None
+        events.put(Tick(min(max(fraction, 0.0), 1.0), desc, seconds, left))
+
+    def work() -> None:
+        try:
+            if inspect.isgeneratorfunction(call):
+                run(_drain, call, args, kwargs | {"progress": progress}, events, stop)
+            else:
+                value = run(call, *args, gpu=gpu, progress=progress, **kwargs)
+                events.put(Done(value))
+        except Stopped:
+            events.put(Done(None))
+        except BaseException as error:  # handed to the one who listens, who raises it
+            events.put(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        last, told = Tick(0.0, "", 0.0, None), 0.0
+        while True:
+            try:
+                event = events.get(timeout=0.25)
+            except queue.Empty:  # a silent stretch: still tick, so that Stop finds a way in
+                event = replace(last, seconds=time.perf_counter() - began)
+            if isinstance(event, BaseException):
+                raise event
+            if isinstance(event, Tick):
+                last = event
+                if time.perf_counter() - told < every_s:
+                    continue
+                told = time.perf_counter()
+            yield event
+            if isinstance(event, Done):
+                return
+    finally:
+        stop.set()
+        thread.join(timeout=1)
+
+
+def _drain(
+    call: Callable[..., Iterator],
+    args: tuple,
+    kwargs: dict,
+    events: queue.Queue,
+    stop: threading.Event,
+) -> None:
+    last = None
+    snapshots = call(*args, **kwargs)
+    try:
+        for last in snapshots:
+            if stop.is_set():
+                raise Stopped
+            events.put(Part(last))
+    finally:
+        snapshots.close()  # type: ignore[attr-defined]
+    events.put(Done(last))
+
+
+def stage(progress: Progress, low: float, high: float) -> Progress:
+    """A progress for one stage of a longer call: its 0…1 becomes low…high of the whole."""
+    if progress is silent:
+        return silent
+
+    def inner(fraction: float, /, desc: str = "") -> None:
+        progress(low + (high - low) * fraction, desc=desc)
+
+    return inner

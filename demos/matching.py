@@ -1,0 +1,288 @@
+"""The Feature matching tab: input, controls, result. Its panels are in matching_panels.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core import images, matching, models, runtime
+from core.matching.examples import make
+from core.matching.inspect import DECISIONS, decisions
+from core.matching.learned import MODELS
+from core.matching.pairs import PairSettings
+from core.matching.run import STATE_COLOURS, TRUTH_COLOURS, Run, run, scored
+from core.matching.truth import right
+from core.matching.types import GeometrySettings, MatchSettings
+from core.types import InputError
+from demos import matching_panels as panels
+from demos import ui
+from demos.widgets.corner_warp import CornerWarp
+from demos.widgets.match_view import MatchView
+
+WARPS = ("rotate_deg", "scale", "perspective", "blur_px", "noise", "brightness", "contrast")
+GEOMETRY = ("geometry", "estimator", "threshold_px", "confidence", "max_iterations", "focal_px")
+SHOWN_SIDE_PX = 1400  # pictures sent to the browser are reduced to this; coordinates are not
+MOST_REJECTED = 1500
+BY_TRUTH, BY_DECISION = "truth", "decision"
+
+
+def build(run: Callable[..., Run] = run) -> None:
+    """Draw the tab; `run` is core.matching.run.run, or a test's fake of it."""
+    made = ui.Controls(PairSettings, MatchSettings, GeometrySettings)
+    state, picked = gr.State(None), gr.State(0)
+
+    with gr.Row():
+        with gr.Column(scale=2, min_width=230):
+            photo0, photo1, truth_file = _input(made)
+        with gr.Column(scale=2, min_width=230):
+            made.draw("method")
+            note = gr.HTML("", elem_classes="picker-note", padding=False)
+            made.draw("ratio", "cross_check", "geometry", "threshold_px")
+            made.draw_rest()
+            job = ui.Job("Match")
+        with gr.Column(scale=6, min_width=320):
+            headline = gr.HTML("", elem_classes="headline", padding=False)
+            with gr.Tabs():
+                with gr.Tab("Matches"):
+                    by = gr.Radio(
+                        [("right or wrong, where the truth is known", BY_TRUTH),
+                         ("what the method decided", BY_DECISION)],
+                        value=BY_TRUTH, label="Colour the lines by", container=False,
+                    )  # fmt: skip
+                    view = MatchView()
+                    details = gr.HTML("", padding=False)
+                with gr.Tab("Overlay and panorama"):
+                    laid = panels.Laid()
+                with gr.Tab("Numbers"):
+                    numbers = gr.HTML("", padding=False)
+
+    inside = panels.Inside(state, picked)
+    panels.compare_and_sweep(made, state, photo0, photo1)
+    with ui.panel("Score"):
+        scores = gr.HTML("", padding=False)
+    take = ui.TakeAway("matching")
+    ui.lesson("matching")
+
+    outputs = [state, picked, headline, view, details, numbers, scores]
+    outputs += [*laid.outputs, *inside.outputs, *take.outputs]
+
+    def show(found: Run, colour: str) -> dict:
+        return {
+            state: found,
+            picked: 0,
+            headline: panels.headline(found),
+            view: view_value(found, colour),
+            details: "",
+            numbers: panels.numbers(found),
+            scores: panels.score_text(found),
+            **laid.show(found),
+            **inside.show(found),
+            **take.show(found.result.recipe),
+        }
+
+    def work(colour: str, path0: str, path1: str, path_truth: str, *values: Any):
+        source, settings, geometry = made.read(values)
+        image0, image1 = panels.open_photos(source, path0, path1)
+        truth = panels.read_text(path_truth) if path_truth and source.source == "photos" else ""
+        gpu = settings.method in MODELS
+        given = (source, settings, geometry, image0, image1, truth)
+        for event in runtime.stream(run, *given, gpu=gpu):
+            if isinstance(event, runtime.Done) and event.value is not None:
+                event = runtime.Done((event.value, colour))
+            yield event
+
+    matched = job.wire(
+        work,
+        lambda both: show(*both),
+        [by, photo0, photo1, truth_file, *made.inputs],
+        outputs,
+        also=[made.widgets["example"].input, *(made.widgets[name].release for name in WARPS)],
+        api_name="matching",
+    )
+    take.wire(state, panels.write_files, matched)
+    made.restore_from(
+        "matching", lambda opened: opened.then(None, None, None, js=_PRESS_MATCH, **ui.QUIET)
+    )
+
+    # What follows needs no new matching: it looks at the result again, or judges it anew.
+
+    def judge(change: Callable[..., Any]) -> Callable[..., dict]:
+        def handler(found: Run | None, colour: str, *values: Any) -> dict:
+            if found is None:
+                raise InputError("There is no result yet. Press Match first.")
+            judged = change(found, made.read(values))
+            return show(scored(found.pair, judged, found.truth_text), colour)
+
+        return ui.guard(handler, job.status)
+
+    def estimated(found: Run, settings: tuple) -> Any:
+        truth = found.pair.truth
+        known = {} if truth is None else {"K0": truth.K0, "K1": truth.K1}
+        return matching.estimate(found.result, settings[2], **known)
+
+    def selected(found: Run, settings: tuple) -> Any:
+        return matching.select(found.result, settings[1])
+
+    again = [state, by, *made.inputs]
+    judged = [job.status, *outputs]
+    changed = [getattr(made.widgets[n], "release", made.widgets[n].input) for n in GEOMETRY]
+    gr.on(changed, judge(estimated), again, judged, **ui.QUIET)
+    kept = [made.widgets["ratio"].release, made.widgets["cross_check"].input,
+            made.widgets["mutual_check"].input]  # fmt: skip
+    gr.on(kept, judge(selected), again, judged, **ui.QUIET)
+
+    def dragged(event: gr.EventData) -> float:
+        return event._data["threshold"]
+
+    ratio = made.widgets["ratio"]
+    inside.ratio.released(dragged, None, ratio, **ui.QUIET).then(
+        judge(selected), again, judged, **ui.QUIET
+    )
+
+    by.input(
+        lambda found, colour: gr.skip() if found is None else view_value(found, colour),
+        [state, by], view, **ui.QUIET,
+    )  # fmt: skip
+
+    def open_match(found: Run | None, colour: str, event: gr.EventData) -> dict:
+        assert found is not None, "a match can't be picked before there are any"
+        index = int(view_order(found, colour)[event._data["index"]])
+        return {picked: index, details: panels.match_details(found, index)}
+
+    view.picked(ui.guard(open_match, job.status), [state, by], [job.status, picked, details],
+                **ui.QUIET)  # fmt: skip
+
+    def point(found: Run | None, colour: str, event: gr.EventData) -> dict:
+        assert found is not None, "a place can't be picked before there is a picture"
+        where = event._data
+        lines = panels.lines_for(found, int(where["view"]), (where["x"], where["y"]))
+        return {view: view_value(found, colour) | {"lines": lines}}
+
+    view.pointed(ui.guard(point, job.status), [state, by], [job.status, view], **ui.QUIET)
+
+    made.widgets["method"].change(
+        lambda method: models.missing(MODELS[method]) if method in MODELS else "",
+        made.widgets["method"], note, **ui.QUIET,
+    )  # fmt: skip
+
+
+_PRESS_MATCH = """() => {
+  const wanted = new URL(location).searchParams.get('tab') ?? 'matching';
+  if (wanted === 'matching') document.querySelector('#match-now')?.click();
+}"""
+
+
+def _input(made: ui.Controls) -> tuple[ui.Photo, ui.Photo, gr.File]:
+    """The input column: an example, a warp of one photo, or two photos with or without truth."""
+    made.draw("source")
+    with gr.Column(visible=True) as example:
+        made.draw("example")
+    with gr.Column(visible=False) as own:
+        photo0 = ui.Photo("Picture 0", height=190)
+        photo1 = ui.Photo("Picture 1", height=190, visible=False)
+        with gr.Accordion("I know the truth", open=False, visible=False) as known:
+            truth_file = gr.File(
+                label="3×3 homography, or K0, K1, R and t, as a text file", height=110
+            )
+    with gr.Column(visible=False) as warp:
+        gr.Markdown("Drag the corners, or use the sliders. Without a photo, an example's is used.")
+        drag = CornerWarp()
+        made.draw("corners", "rotate_deg", "scale", "perspective")
+        with gr.Accordion("Light, lens and sensor", open=False):
+            made.draw("blur_px", "noise", "brightness", "contrast")
+    made.draw("pair_seed")
+
+    source, corners = made.widgets["source"], made.widgets["corners"]
+
+    def arrange(chosen: str, path: str | None, moved: tuple) -> dict:
+        shown = {
+            example: gr.Column(visible=chosen == "example"),
+            own: gr.Column(visible=chosen != "example"),
+            photo1: gr.Image(visible=chosen == "photos"),
+            known: gr.Accordion(visible=chosen == "photos"),
+            warp: gr.Column(visible=chosen == "warp"),
+        }
+        if chosen == "warp":
+            image = images.load(path, "Picture 0") if path else make("photo").image0
+            small, _ = images.fit(image, 640)
+            shown[drag] = {
+                "image": ui.data_uri(small), "width": image.shape[1], "height": image.shape[0],
+                "corners": list(moved),
+            }  # fmt: skip
+        return shown
+
+    gr.on(
+        [source.change, photo0.change], arrange, [source, photo0, corners],
+        [example, own, photo1, known, warp, drag], **ui.QUIET,
+    )  # fmt: skip
+
+    def moved(event: gr.EventData) -> tuple:
+        return tuple(event._data["corners"])
+
+    drag.warped(moved, None, corners, **ui.QUIET).then(
+        None, None, None, js="() => document.querySelector('#match-now')?.click()", **ui.QUIET
+    )
+    return photo0, photo1, truth_file
+
+
+# ---------------------------------------------------------------- the large picture
+
+
+def view_order(found: Run, by: str) -> np.ndarray:
+    """Which candidates the picture shows, best first: by truth the matches, else also rejects."""
+    result = found.result
+    kept = np.flatnonzero(result.kept)
+    order = kept[np.argsort(-result.scores, kind="stable")]
+    if by == BY_TRUTH and found.pair.truth is not None:
+        return order
+    return np.concatenate([order, np.flatnonzero(~result.kept)[:MOST_REJECTED]])
+
+
+def view_value(found: Run, by: str) -> dict[str, Any]:
+    """The value of the MatchView for this run."""
+    result, pair = found.result, found.pair
+    order = view_order(found, by)
+    i, j = result.candidates.pairs[order].T
+    points0, points1 = result.keypoints0[i], result.keypoints1[j]
+    if by == BY_TRUTH and pair.truth is not None:
+        classes = [("right", 1, False), ("wrong", 0, False), ("not known", -1, False)]
+        verdicts = right(pair.truth, points0, points1)
+        state = np.select([verdicts == 1, verdicts == 0], [0, 1], 2)
+        colours = [TRUTH_COLOURS[v] for _, v, _ in classes]
+    else:
+        classes = [(name, k, k == 2) for k, name in enumerate(DECISIONS)]
+        state = decisions(result)[order]
+        colours = list(STATE_COLOURS)
+    value: dict[str, Any] = {
+        "points0": np.round(points0, 2).tolist(),
+        "points1": np.round(points1, 2).tolist(),
+        "state": state.tolist(),
+        "classes": [
+            {"name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour), "hidden": hidden}
+            for (name, _, hidden), colour in zip(classes, colours, strict=True)
+        ],
+        "show": 150,
+    }
+    views = ((pair.image0, result.features0), (pair.image1, result.features1))
+    for v, (image, features) in enumerate(views):
+        small, _ = images.fit(image, SHOWN_SIDE_PX)
+        value[f"image{v}"] = ui.data_uri(small)
+        value[f"size{v}"] = [image.shape[1], image.shape[0]]
+        value[f"keypoints{v}"] = {
+            "xy": np.round(features.xy, 1).tolist(),
+            "size": np.round(features.size_px, 1).tolist(),
+            "angle": [None if np.isnan(a) else round(float(a), 1) for a in features.angle_deg],
+        }
+    return value
+
+
+demo = ui.Demo(
+    "matching",
+    "Feature matching",
+    "Find the same physical points in two pictures, see why each match was kept or thrown away, "
+    "and recover the geometry between the views.",
+    build,
+)

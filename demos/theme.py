@@ -1,0 +1,122 @@
+"""Sightline's look: ink on paper, one deep teal, generous space; the same ideas in the dark.
+
+Every pair of text and ground below has a contrast of at least 4.5 : 1 (WCAG AA);
+tests/test_ui.py computes it.
+"""
+
+from __future__ import annotations
+
+import gradio as gr
+
+INK, PAPER, PANEL, LINE = "#17212b", "#fbfaf7", "#ffffff", "#dcdcd4"
+DIM, ACCENT, ACCENT_DARK = "#55606c", "#0b6e6e", "#095a5a"
+NIGHT_INK, NIGHT, NIGHT_PANEL, NIGHT_LINE = "#e8eaec", "#12171c", "#1a2129", "#333d48"
+NIGHT_DIM, NIGHT_ACCENT = "#a3aeb9", "#58c4bd"
+ALARM, NIGHT_ALARM = "#9a3412", "#fdba74"
+
+TEAL = gr.themes.Color(
+    name="sightline",
+    c50="#eef7f6", c100="#d5ecea", c200="#acd9d5", c300="#79c1bb", c400="#3fa39d", c500="#15837f",
+    c600=ACCENT, c700=ACCENT_DARK, c800="#0a4849", c900="#0a3b3d", c950="#042425",
+)  # fmt: skip
+
+
+def theme() -> gr.themes.Base:
+    """The Gradio theme. Fonts come from Gradio's own wheel: nothing is fetched."""
+    look = gr.themes.Base(
+        primary_hue=TEAL,
+        secondary_hue=TEAL,
+        neutral_hue="stone",
+        radius_size="sm",
+        font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 600, 700)), "system-ui", "sans-serif"),
+        font_mono=(gr.themes.LocalFont("IBM Plex Mono"), "monospace"),
+    )
+    return look.set(
+        body_background_fill=PAPER,
+        body_background_fill_dark=NIGHT,
+        body_text_color=INK,
+        body_text_color_dark=NIGHT_INK,
+        body_text_color_subdued=DIM,
+        body_text_color_subdued_dark=NIGHT_DIM,
+        background_fill_primary=PANEL,
+        background_fill_primary_dark=NIGHT_PANEL,
+        background_fill_secondary=PAPER,
+        background_fill_secondary_dark=NIGHT,
+        border_color_primary=LINE,
+        border_color_primary_dark=NIGHT_LINE,
+        color_accent=ACCENT,
+        block_background_fill=PANEL,
+        block_background_fill_dark=NIGHT_PANEL,
+        block_border_color=LINE,
+        block_border_color_dark=NIGHT_LINE,
+        block_shadow="none",
+        block_info_text_color=DIM,
+        block_info_text_color_dark=NIGHT_DIM,
+        block_label_background_fill=PANEL,
+        block_label_background_fill_dark=NIGHT_PANEL,
+        block_label_text_color=DIM,
+        block_label_text_color_dark=NIGHT_DIM,
+        block_title_text_color=INK,
+        block_title_text_color_dark=NIGHT_INK,
+        block_title_text_weight="600",
+        input_background_fill=PANEL,
+        input_background_fill_dark=NIGHT,
+        input_border_color=LINE,
+        input_border_color_dark=NIGHT_LINE,
+        button_primary_background_fill=ACCENT,
+        button_primary_background_fill_dark=NIGHT_ACCENT,
+        button_primary_background_fill_hover=ACCENT_DARK,
+        button_primary_background_fill_hover_dark="#7ad3cd",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark=NIGHT,
+        button_secondary_background_fill=PANEL,
+        button_secondary_background_fill_dark=NIGHT_PANEL,
+        button_secondary_border_color=LINE,
+        button_secondary_border_color_dark=NIGHT_LINE,
+        button_secondary_text_color=INK,
+        button_secondary_text_color_dark=NIGHT_INK,
+        slider_color=ACCENT,
+        slider_color_dark=NIGHT_ACCENT,
+        link_text_color=ACCENT,
+        link_text_color_dark=NIGHT_ACCENT,
+        checkbox_background_color_selected=ACCENT,
+        checkbox_background_color_selected_dark=NIGHT_ACCENT,
+        checkbox_label_text_color_selected=INK,
+        checkbox_label_text_color_selected_dark=NIGHT_INK,
+        checkbox_label_background_fill_selected="#d5ecea",
+        checkbox_label_background_fill_selected_dark="#0a3b3d",
+    )
+
+
+CSS = f"""
+.gradio-container {{ max-width: 1440px !important; margin: 0 auto; }}
+.masthead {{ justify-content: space-between; align-items: center; }}
+.masthead > :last-child {{ flex: 0 0 auto !important; width: auto; }}
+.masthead h1 {{ font-size: 1.55rem; letter-spacing: -0.01em; margin: 0; }}
+.masthead p {{ margin: 0; color: var(--body-text-color-subdued); }}
+.blurb p {{ max-width: 75ch; color: var(--body-text-color-subdued); margin: 0 0 4px; }}
+.status {{ min-height: 2.6em; font-size: .92rem; line-height: 1.35; }}
+.status .bar {{ height: 3px; background: var(--border-color-primary); margin-top: 6px; }}
+.status .bar i {{ display: block; height: 3px; background: var(--color-accent); }}
+.status .said {{ border-left: 3px solid {ALARM}; padding: 2px 0 2px 10px; }}
+.dark .status .said {{ border-left-color: {NIGHT_ALARM}; }}
+.headline {{ font-size: 1.02rem; line-height: 1.45; }}
+.headline .note {{ color: var(--body-text-color-subdued); font-size: .92rem; }}
+table.facts {{ border-collapse: collapse; width: 100%; font-size: .92rem; margin: 4px 0; }}
+table.facts th, table.facts td {{ text-align: left; padding: 5px 10px 5px 0; vertical-align: top;
+  border-bottom: 1px solid var(--border-color-primary); }}
+table.facts td.n, table.facts th.n {{ text-align: right; font-variant-numeric: tabular-nums;
+  white-space: nowrap; }}
+table.facts td.why {{ color: var(--body-text-color-subdued); }}
+.scroll {{ overflow-x: auto; }}
+.panel > button {{ font-weight: 600; }}
+.block.lesson {{ max-width: 78ch; line-height: 1.6; }}
+.picker-note {{ font-size: .88rem; color: var(--body-text-color-subdued); }}
+.picked {{ display: flex; flex-wrap: wrap; gap: 12px 24px; }}
+.picked .scroll {{ flex: 1 1 220px; }}
+.patches {{ display: flex; gap: 10px; font-size: .85rem; }}
+.patches img {{ image-rendering: pixelated; border: 1px solid var(--border-color-primary); }}
+pre {{ font-size: .82rem; overflow-x: auto; }}
+footer {{ display: none !important; }}
+@media (prefers-reduced-motion: reduce) {{ * {{ transition: none !important; }} }}
+"""

@@ -1,0 +1,455 @@
+"""What every tab shares: controls from settings, running and stopping, and the five panels.
+
+A tab is built from these pieces around one core function. Errors that a person can mend reach
+them as the sentence that core wrote; anything else is a bug, is printed on the server, and says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import functools
+import html
+import io
+import math
+import tempfile
+import traceback
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.context import Context
+
+from core.recipe import Recipe, from_link
+from core.runtime import Done, Part, Tick
+from core.types import Compared, InputError, Settings, Unavailable
+
+ROOT = Path(__file__).parents[1]
+LATEX = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "$", "right": "$", "display": False},
+]
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One tab. build(run=core_function) draws it inside the current Blocks; a test hands in a
+    fake. After that, everything the app needs is wired."""
+
+    slug: str
+    title: str
+    blurb: str
+    build: Callable[..., None]
+
+
+def broken(slug: str, error: Exception) -> Demo:
+    """A tab that could not be loaded: it shows why, and the rest of the app lives."""
+
+    def build(run: Any = None) -> None:
+        gr.HTML(said(f"This tab could not be loaded: {_reason(error)} The other tabs work."))
+
+    return Demo(slug, slug.capitalize(), "", build)
+
+
+# ---------------------------------------------------------------- controls
+
+
+class Controls:
+    """Widgets for the fields of settings classes, and the way back from their values."""
+
+    def __init__(self, *kinds: type[Settings]):
+        self.kinds = kinds
+        self.fields = {f.name: f for kind in kinds for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        self.widgets: dict[str, Any] = {}
+
+    def draw(self, *names: str) -> None:
+        """Draw these fields, here."""
+        for name in names:
+            self.widgets[name] = _widget(self.fields[name])
+
+    def draw_rest(self) -> None:
+        """Draw what isn't drawn yet: everyday fields first, the advanced ones under More."""
+        rest = [f for name, f in self.fields.items() if name not in self.widgets]
+        self.draw(*(f.name for f in rest if not f.metadata["advanced"]))
+        more = [f.name for f in rest if f.metadata["advanced"]]
+        if more:
+            with gr.Accordion("More", open=False):
+                self.draw(*more)
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The widgets in the fields' order: what a handler takes."""
+        return [self.widgets[name] for name in self.fields]
+
+    def read(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Settings of each class from the widgets' values. Raises InputError."""
+        by_name = dict(zip(self.fields, values, strict=True))
+        return tuple(
+            kind(**{f.name: by_name[f.name] for f in dataclasses.fields(kind)})  # type: ignore[arg-type]
+            for kind in self.kinds
+        )
+
+    def restore_from(self, slug: str, then: Callable[[Any], Any]) -> None:
+        """When the page opens by a link to this tab, set the widgets from it; then go on.
+
+        A link that can't be read leaves the defaults and says why.
+        """
+
+        def restore(request: gr.Request):
+            query = dict(request.query_params)
+            if query.get("tab", slug) != slug:
+                return [gr.skip() for _ in self.fields]
+            try:
+                made = from_link(query, self.kinds)
+            except InputError as error:
+                gr.Warning(str(error))
+                return [gr.skip() for _ in self.fields]
+            values = {k: v for s in made for k, v in vars(s).items()}
+            return [values[name] for name in self.fields]
+
+        then(_page().load(restore, None, self.inputs, **QUIET))
+
+
+def open_tab_of_link(rail: gr.Tabs, slugs: Sequence[str]) -> None:
+    """When the page opens by a link, select the tab it names."""
+
+    def select(request: gr.Request):
+        wanted = request.query_params.get("tab")
+        return gr.Tabs(selected=wanted) if wanted in slugs else gr.skip()
+
+    _page().load(select, None, rail, **QUIET)
+
+
+def _page() -> gr.Blocks:
+    page = Context.root_block
+    assert isinstance(page, gr.Blocks), "a tab is drawn inside gr.Blocks"
+    return page
+
+
+def controls(*kinds: type[Settings]) -> Controls:
+    """Widgets for all fields of these settings classes, drawn here."""
+    made = Controls(*kinds)
+    made.draw_rest()
+    return made
+
+
+def _widget(f: dataclasses.Field) -> Any:
+    about, default = f.metadata, f.default
+    if not about["shown"]:
+        return gr.State(default)
+    unit = f" ({about['unit']})" if about["unit"] else ""
+    common = {"label": about["label"] + unit, "info": about["help"], "value": default}
+    low, high, step = about["minimum"], about["maximum"], about["step"]
+    if about["choices"] is not None:
+        titles = [(title, key) for key, title in about["choices"].items()]
+        return (gr.Radio if len(titles) <= 3 else gr.Dropdown)(titles, **common)
+    if isinstance(default, bool):
+        return gr.Checkbox(**common)
+    if isinstance(default, str):
+        return gr.Textbox(**common)
+    if low is not None and high is not None and high - low <= 1e5:
+        return gr.Slider(low, high, step=step, **common)
+    return gr.Number(minimum=low, maximum=high, step=step or 1, **common)
+
+
+class Photo(gr.Image):
+    """An image input that hands on the file as it is; core.images opens it and says what's wrong."""
+
+    is_template = True  # drawn by gr.Image's own front end
+
+    def __init__(self, label: str, **kwargs: Any):
+        super().__init__(
+            label=label, type="filepath", image_mode=None, buttons=[],
+            sources=["upload", "webcam", "clipboard"], **kwargs,
+        )  # fmt: skip
+
+    def preprocess(self, payload: Any) -> str | None:
+        if payload is not None and payload.url and payload.url.startswith("data:"):
+            return super().preprocess(payload)  # type: ignore[return-value]
+        return None if payload is None else payload.path
+
+    def api_info(self) -> dict[str, Any]:
+        return super().api_info()
+
+
+# ---------------------------------------------------------------- running
+
+
+def said(text: str) -> str:
+    """A sentence for the status line, announced to screen readers."""
+    return f'<div class="said" role="alert">{html.escape(text)}</div>'
+
+
+def _reason(error: BaseException) -> str:
+    """The sentence for an error: as written, or what to install, or that it is a bug."""
+    if isinstance(error, InputError | Unavailable):
+        return str(error)
+    if isinstance(error, ImportError) and ".so" in str(error):
+        library = str(error).partition(":")[0]
+        return (
+            f"A system library is missing: {library}. On Debian or Ubuntu install what "
+            "packages.txt lists, with apt-get install, and start again."
+        )
+    if isinstance(error, ImportError):
+        return f"{error}. Install it with: pip install -r requirements.txt"
+    return (
+        f"Sightline has a bug here ({type(error).__name__}: {error}). Your input is kept; try "
+        "other settings. The details are in the server's log."
+    )
+
+
+def _told(tick: Tick) -> str:
+    left = ""
+    if tick.seconds_left is not None and tick.seconds > 1:
+        left = f" · about {max(1, math.ceil(tick.seconds_left))} s left"
+    done = f" · {tick.fraction:.0%}" if tick.fraction else ""
+    text = f"{tick.desc or 'working'}{done} · {tick.seconds:.0f} s{left}"
+    width = f"{100 * tick.fraction:.0f}%"
+    return f'<div>{html.escape(text)}</div><div class="bar"><i style="width:{width}"></i></div>'
+
+
+class Job:
+    """A button that runs, one that stops, and a line that says how it goes."""
+
+    def __init__(self, label: str):
+        with gr.Row():
+            self.go = gr.Button(
+                label, variant="primary", scale=3, min_width=110, elem_id=f"{label.lower()}-now"
+            )
+            self.stop = gr.Button("Stop", scale=1, min_width=70)
+        self.status = gr.HTML("", elem_classes="status", padding=False)
+
+    def wire(
+        self,
+        work: Callable[..., Iterator[Tick | Part | Done]],
+        show: Callable[..., dict],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        *,
+        also: Sequence[Any] = (),
+        api_name: str | None = None,
+    ) -> Any:
+        """On a click (or any trigger in `also`): work(*values) is followed, and each snapshot
+        and the result go through show(value) → {widget: update}. Returns the event."""
+
+        def handler(*values: Any):
+            try:
+                with contextlib.closing(work(*values)) as events:  # type: ignore[type-var]
+                    for event in events:
+                        if isinstance(event, Tick):
+                            yield {self.status: _told(event)}
+                        elif isinstance(event, Part):
+                            yield show(event.value)
+                        elif event.value is not None:
+                            yield {self.status: "", **show(event.value)}
+            except Exception as error:
+                if not isinstance(error, InputError | Unavailable):
+                    traceback.print_exc()
+                yield {self.status: said(_reason(error))}
+
+        event = gr.on(
+            [self.go.click, *also],
+            handler,
+            list(inputs),
+            [self.status, *outputs],
+            concurrency_id="work",
+            concurrency_limit=2,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            api_name=api_name,
+            api_visibility="public" if api_name else "private",
+        )
+        self.stop.click(
+            lambda: "Stopped. What was there before is kept.", None, self.status,
+            cancels=[event], queue=False, **QUIET,
+        )  # fmt: skip
+        return event
+
+
+def guard(call: Callable[..., dict], status: Any) -> Callable[..., dict]:
+    """A handler for short work whose errors become a sentence in `status`."""
+
+    @functools.wraps(call)  # Gradio looks for an EventData parameter in the signature
+    def handler(*values: Any, **named: Any) -> dict:
+        try:
+            return {status: "", **call(*values, **named)}
+        except Exception as error:
+            if not isinstance(error, InputError | Unavailable):
+                traceback.print_exc()
+            return {status: said(_reason(error))}
+
+    return handler
+
+
+# ---------------------------------------------------------------- showing
+
+
+def data_uri(image: np.ndarray, *, lossless: bool = False) -> str:
+    """A picture (RGB uint8) as a data URI for widgets that draw in the browser."""
+    from PIL import Image
+
+    file, kind = io.BytesIO(), "png" if lossless else "jpeg"
+    Image.fromarray(image).save(file, kind, **({} if lossless else {"quality": 92}))
+    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def number(value: float, unit: str = "") -> str:
+    """A number as a person reads it: three figures, a dash where unknown."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞"
+    shown = f"{value:.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.3g}"
+    return f"{shown} {unit}".rstrip()
+
+
+def table(rows: Iterable[Sequence[str]], head: Sequence[str], classes: Sequence[str]) -> str:
+    """An HTML table; `classes` gives each column '' (text), 'n' (number) or 'why' (remark)."""
+    top = "".join(
+        f'<th class="{c}">{html.escape(h)}</th>' for h, c in zip(head, classes, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td class="{c}">{html.escape(v)}</td>' for v, c in zip(row, classes, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table class="facts"><tr>{top}</tr>{body}</table></div>'
+
+
+Help = Mapping[str, tuple[str, str, str]]  # score → label, one-line meaning, unit
+
+
+def score_table(scores: Mapping[str, float], meaning: Help) -> str:
+    """Scores with what each one means."""
+    rows = [
+        (meaning[key][0], number(value, meaning[key][2]), meaning[key][1])
+        for key, value in scores.items()
+    ]
+    return table(rows, ("Score", "Value", "What it says"), ("", "n", "why"))
+
+
+def compare_table(compared: Sequence[Compared], meaning: Help) -> str:
+    """Scores of several methods, one column each."""
+    keys = list(compared[0].scores) if compared else []
+    rows = [(meaning[k][0], *(number(c.scores[k], meaning[k][2]) for c in compared)) for k in keys]
+    head = ("Score", *(c.name for c in compared))
+    return table(rows, head, ("", *("n" for _ in compared)))
+
+
+# ---------------------------------------------------------------- panels
+
+
+def panel(name: str) -> gr.Accordion:
+    """One of the panels under the result: Look inside, Compare, Score, Take away, Lesson."""
+    return gr.Accordion(name, open=False, elem_classes="panel")
+
+
+def lesson(slug: str) -> None:
+    """The Lesson panel: assets/lessons/<slug>.md with its formulas."""
+    text = (ROOT / "assets" / "lessons" / f"{slug}.md").read_text(encoding="utf-8")
+    with panel("Lesson"):
+        gr.Markdown(text, latex_delimiters=LATEX, elem_classes="lesson")
+
+
+class Compare:
+    """Part of the Compare panel: up to four methods on the same input, in a grid with scores."""
+
+    def __init__(self, methods: Mapping[str, str], chosen: Sequence[str], meaning: Help):
+        self.methods = gr.CheckboxGroup(
+            [(title, key) for key, title in methods.items()],
+            value=list(chosen),
+            label="Methods",
+            info="Two to four, on the same input.",
+        )
+        self.job = Job("Compare")
+        self.gallery = gr.Gallery(
+            label="Answers", columns=2, object_fit="contain", height="auto",
+            buttons=["download", "fullscreen"], format="png",
+        )  # fmt: skip
+        self.scores = gr.HTML("", padding=False)
+        self.meaning = meaning
+
+    def wire(self, work: Callable[..., Iterator[Tick | Part | Done]], inputs: Sequence[Any]) -> Any:
+        """work(methods, *values) streams `Compared` snapshots."""
+
+        def start(methods: list[str], *values: Any):
+            if not 2 <= len(methods) <= 4:
+                raise InputError(f"{len(methods)} methods are chosen. Choose two to four.")
+            found: list[Compared] = []
+            for event in work(methods, *values):
+                if isinstance(event, Part):
+                    found.append(event.value)
+                    yield Part(tuple(found))
+                else:
+                    yield Done(tuple(found)) if isinstance(event, Done) else event
+
+        def show(found: tuple[Compared, ...]) -> dict:
+            return {
+                self.gallery: [(c.picture, c.name) for c in found],
+                self.scores: compare_table(found, self.meaning),
+            }
+
+        return self.job.wire(start, show, [self.methods, *inputs], [self.gallery, self.scores])
+
+
+class TakeAway:
+    """The Take away panel: link, code, and every file in one press."""
+
+    def __init__(self, slug: str):
+        self.slug = slug
+        with panel("Take away"):
+            gr.Markdown(
+                "The figure as PNG, SVG and PDF with its caption, the data, and the Python that "
+                "computes it again. Drop the PNG on this page, and the settings come back."
+            )
+            self.write = gr.Button("Write the files", min_width=140)
+            self.status = gr.HTML("", elem_classes="status", padding=False)
+            self.files = gr.File(label="Files", file_count="multiple", interactive=False)
+            self.link = gr.Textbox(
+                label="Link that restores these settings", buttons=["copy"], interactive=False
+            )
+            self.code = gr.Code(label="Python that computes this result", language="python")
+        self.outputs = [self.link, self.code]
+
+    def show(self, recipe: Recipe) -> dict:
+        """Updates for a new result."""
+        return {self.link: recipe.link(), self.code: recipe.code()}
+
+    def wire(self, state: Any, write: Callable[[Any, Path], list[Path]], made: Any) -> None:
+        """state holds what `write(value, folder)` turns into files; `made` is the event that
+        makes results, after which link and address bar are completed in the browser."""
+
+        def files(value: Any) -> dict:
+            if value is None:
+                raise InputError("There is no result yet. Run the tab first.")
+            folder = Path(tempfile.mkdtemp(prefix=f"sightline-{self.slug}-"))
+            paths = write(value, folder)
+            bundle = folder / f"sightline-{self.slug}.zip"
+            with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as file:
+                for path in paths:
+                    file.write(path, path.name)
+            return {self.files: [str(p) for p in (bundle, *paths)]}
+
+        self.write.click(
+            guard(files, self.status), [state], [self.status, self.files],
+            api_visibility="private", show_progress="minimal",
+        )  # fmt: skip
+        made.then(
+            None, [self.link], [self.link],
+            js="""(link) => {
+              const query = link.slice(link.indexOf('?'));
+              if (!link) return link;
+              history.replaceState(null, '', location.pathname + query);
+              return location.origin + location.pathname + query;
+            }""",
+            **QUIET,
+        )  # fmt: skip

@@ -1,0 +1,73 @@
+"""How a browser part is joined to Gradio: a JavaScript module beside its Python class.
+
+`gr.HTML` runs `js_on_load` once, when the widget first comes into view. Ours imports the module
+and calls its `mount(home, {emit, url})`, which draws into `home` and returns `{show(value)}`.
+From then on values flow in through `show` and events flow out through `emit`. The HTML template
+never mentions the value, because Gradio redraws a template that does, and the canvas with it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+
+HERE = Path(__file__).resolve().parent
+
+# Gradio lets Python listen to a custom event only if its name stands quoted in this text.
+BRIDGE = """
+const events = [EVENTS];
+const home = element.querySelector('.sl-widget');
+const url = (path) => path.startsWith('/') ? (window.gradio_config?.root ?? '') + path : path;
+const emit = (name, detail) => { if (events.includes(name)) trigger(name, detail); };
+(async () => {
+  const { mount } = await import(url(props.module));
+  const part = mount(home, { emit, url });
+  watch('value', () => part.show(props.value));
+  part.show(props.value);
+})().catch((error) => {
+  home.textContent = 'This part of the page did not load. Reload the page to try again.';
+  console.error(props.module, error);
+});
+"""
+
+
+def static_url(name: str) -> str:
+    """Where the browser finds a file of this folder; `?v=` changes when the file does.
+
+    The app must have called `gr.set_static_paths` with this folder. The address leaves out the
+    root path of a Space or proxy, which only the page knows: the bridge above adds it.
+    """
+    path = HERE / name
+    return f"/gradio_api/file={quote(path.as_posix())}?v={int(path.stat().st_mtime)}"
+
+
+class Widget(gr.HTML):
+    """A `gr.HTML` whose value is a JSON-able dict (or None, for nothing yet) shown by a module.
+
+    module: file name of the JavaScript beside this file. events: names it may emit; the data
+    of each arrives as `gr.EventData` with the details in `_data`.
+    """
+
+    def __init__(
+        self, value: Any = None, *, module: str, events: tuple[str, ...] = (), **kwargs: Any
+    ):
+        super().__init__(
+            value,
+            html_template='<div class="sl-widget"></div>',
+            js_on_load=BRIDGE.replace("EVENTS", ", ".join(f"'{name}'" for name in events)),
+            apply_default_css=False,
+            module=static_url(module),
+            **kwargs,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+    def example_payload(self) -> Any:
+        return {}
+
+    def example_value(self) -> Any:
+        return {}

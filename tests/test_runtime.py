@@ -1,0 +1,95 @@
+"""Work runs, tells how far it is, hands back errors, and really stops."""
+
+import threading
+import time
+
+import pytest
+
+from core import runtime
+from core.runtime import Done, Part, Tick
+from core.types import InputError, Snapshot, silent
+
+
+def counted(n, *, progress=silent):
+    for i in range(n):
+        progress(i / n, desc="counting")
+        time.sleep(0.01)
+    return n
+
+
+def snapshots(n, closed, *, progress=silent):
+    try:
+        for i in range(n):
+            yield Snapshot(i + 1, n, 0.0)
+            time.sleep(0.01)
+    finally:
+        closed.set()
+
+
+def test_a_function_ticks_and_ends_in_its_result():
+    events = list(runtime.stream(counted, 30, every_s=0.02))
+    assert events[-1] == Done(30)
+    ticks = [e for e in events if isinstance(e, Tick)]
+    assert 3 <= len(ticks) <= 30
+    assert [t.fraction for t in ticks] == sorted(t.fraction for t in ticks)
+    late = [t for t in ticks if t.fraction > 0.5]
+    assert all(t.seconds_left is not None and t.seconds_left < 1 for t in late)
+
+
+def test_a_generator_streams_parts():
+    closed = threading.Event()
+    events = list(runtime.stream(snapshots, 3, closed))
+    assert [e.value.step for e in events if isinstance(e, Part)] == [1, 2, 3]
+    assert events[-1] == Done(Snapshot(3, 3, 0.0))
+    assert closed.is_set()
+
+
+def test_closing_stops_a_function_and_frees_the_lock():
+    reached = []
+
+    def endless(*, progress=silent):
+        for i in range(10_000):
+            progress(0.0)
+            reached.append(i)
+            time.sleep(0.005)
+
+    events = runtime.stream(endless, every_s=0)
+    next(events)
+    began = time.perf_counter()
+    events.close()
+    assert time.perf_counter() - began < 1
+    assert len(reached) < 1000
+    assert runtime.run(lambda: 7) == 7  # the lock is free again
+
+
+def test_closing_closes_the_calls_generator():
+    closed = threading.Event()
+    events = runtime.stream(snapshots, 10_000, closed)
+    next(events)
+    events.close()
+    assert closed.wait(1)
+
+
+def test_errors_come_back_as_they_are():
+    def wrong(*, progress=silent):
+        raise InputError("Choose another picture.")
+
+    with pytest.raises(InputError, match="another picture"):
+        list(runtime.stream(wrong))
+
+
+def test_a_silent_call_still_ticks_so_that_stop_can_land():
+    def slow(*, progress=silent):
+        time.sleep(0.7)
+        return 1
+
+    events = list(runtime.stream(slow))
+    assert sum(isinstance(e, Tick) for e in events) >= 1
+
+
+def test_stage_maps_one_stage_into_the_whole():
+    seen = []
+    inner = runtime.stage(lambda f, /, desc="": seen.append((f, desc)), 0.2, 0.6)
+    inner(0.5, desc="half")
+    assert seen == [(pytest.approx(0.4), "half")]
+    assert runtime.stage(silent, 0, 1) is silent

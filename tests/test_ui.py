@@ -1,0 +1,157 @@
+"""The shell: widgets from settings and back, errors as sentences, contrast, the command line."""
+
+import dataclasses
+
+import gradio as gr
+import pytest
+
+import app
+from core import runtime
+from core.matching.types import GeometrySettings, MatchSettings
+from core.types import Compared, InputError, Unavailable
+from demos import theme, ui
+
+
+def test_controls_give_the_defaults_back():
+    with gr.Blocks():
+        made = ui.controls(MatchSettings, GeometrySettings)
+    values = [widget.value for widget in made.inputs]
+    assert made.read(values) == (MatchSettings(), GeometrySettings())
+    assert {type(w) for w in made.inputs} >= {gr.Slider, gr.Checkbox, gr.Dropdown}
+    for name, f in made.fields.items():
+        assert made.widgets[name].info == f.metadata["help"]
+
+
+def test_controls_refuse_what_settings_refuse():
+    with gr.Blocks():
+        made = ui.controls(MatchSettings)
+    values = dict(zip(made.fields, (w.value for w in made.inputs), strict=True))
+    with pytest.raises(InputError, match="Ratio"):
+        made.read(list((values | {"ratio": 9}).values()))
+    with pytest.raises(InputError, match="Seed"):
+        made.read(list((values | {"seed": None}).values()))
+
+
+def handler_of(job, work, show=lambda value: {}):
+    """The generator that a click runs."""
+    page = gr.context.Context.root_block
+    before = set(page.fns)
+    job.wire(work, show, [], [])
+    (new, *_) = [page.fns[k] for k in page.fns if k not in before]
+    return new.fn
+
+
+@pytest.mark.parametrize(
+    "error,words",
+    [
+        (InputError("The file is empty. Choose another."), "The file is empty. Choose another."),
+        (Unavailable("The weights are missing. SIFT works."), "SIFT works."),
+        (ImportError("libGL.so.1: cannot open shared object file"), "packages.txt"),
+        (ModuleNotFoundError("No module named 'open3d'"), "pip install"),
+        (KeyError("x"), "Sightline has a bug here"),
+    ],
+)
+def test_every_error_becomes_a_sentence_and_nothing_is_lost(error, words):
+    def work():
+        raise error
+        yield
+
+    with gr.Blocks():
+        job = ui.Job("Go")
+        updates = list(handler_of(job, work)())
+    assert len(updates) == 1 and list(updates[0]) == [job.status], "only the status line changes"
+    assert words in updates[0][job.status] and "Traceback" not in updates[0][job.status]
+
+
+def test_a_job_shows_progress_with_the_time_left_and_closes_its_work():
+    closed = []
+
+    def work():
+        try:
+            yield runtime.Tick(0.25, "matching", 3.0, 9.0)
+            yield runtime.Part(1)
+            yield runtime.Done(2)
+        finally:
+            closed.append(True)
+
+    with gr.Blocks():
+        job, out = ui.Job("Go"), gr.Number()
+        handler = handler_of(job, work, lambda value: {out: value})
+        first, *rest = handler()
+    assert "25%" in first[job.status] and "about 9 s left" in first[job.status]
+    assert [u[out] for u in rest] == [1, 2]
+    assert closed
+    with gr.Blocks():
+        job = ui.Job("Go")
+        running = handler_of(job, work)()
+        next(running)
+        running.close()  # what Gradio does on Stop
+    assert len(closed) == 2
+
+
+def test_compare_wants_two_to_four():
+    with gr.Blocks():
+        grid = ui.Compare({k: k for k in "abcde"}, ("a", "b"), {"s": ("S", "A score.", "")})
+        page = gr.context.Context.root_block
+        before = set(page.fns)
+        grid.wire(lambda methods: iter(()), [])
+        handler = next(page.fns[k] for k in page.fns if k not in before).fn
+        for chosen in (["a"], list("abcde")):
+            (update,) = handler(chosen)
+            assert "Choose two to four" in update[grid.job.status]
+
+
+def test_tables_escape_and_say_unknown():
+    shown = ui.compare_table(
+        [Compared(1, 1, 0, "<b>", None, {"s": float("nan")})],  # type: ignore[arg-type]
+        {"s": ("Score", "A score.", "px")},
+    )
+    assert "&lt;b&gt;" in shown and "–" in shown
+    assert ui.number(float("inf")) == "∞" and ui.number(0.12345) == "0.123"
+    assert ui.number(1234.5, "px") == "1234 px"
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2.2 contrast ratio of two #rrggbb colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_contrast_is_aa_in_light_and_dark():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    t = theme
+    pairs = [(text, ground) for text in (t.INK, t.DIM, t.ACCENT, t.ALARM) for ground in (t.PAPER, t.PANEL)]
+    pairs += [
+        (text, ground)
+        for text in (t.NIGHT_INK, t.NIGHT_DIM, t.NIGHT_ACCENT, t.NIGHT_ALARM)
+        for ground in (t.NIGHT, t.NIGHT_PANEL)
+    ]
+    pairs += [("#ffffff", t.ACCENT), ("#ffffff", t.ACCENT_DARK), (t.NIGHT, t.NIGHT_ACCENT)]
+    for text, ground in pairs:
+        assert contrast(text, ground) >= 4.5, (text, ground)
+
+
+def test_command_line(monkeypatch, capsys):
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    chosen = app.options(["--offline", "--port", "1234", "--tabs", "matching"])
+    assert chosen.host == "127.0.0.1" and chosen.port == 1234 and chosen.offline
+    assert not chosen.public
+    with pytest.raises(SystemExit):
+        app.options(["--cluster", "ray://somewhere:10001"])
+    assert "isn't built yet" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        app.options(["--tabs", "nonsense"])
+    monkeypatch.setenv("SPACE_ID", "someone/sightline")
+    chosen = app.options([])
+    assert chosen.public and chosen.host == "0.0.0.0"
+
+
+def test_frozen_settings_are_hashable_and_replaceable():
+    changed = dataclasses.replace(MatchSettings(), ratio=0.7)
+    assert hash(changed) != hash(MatchSettings())
