@@ -88,7 +88,7 @@ def locate(spec: ModelSpec, progress: Progress = silent, *, instead: str = "") -
     last fetched, unless offline. Raises Unavailable; its text ends with `instead`, the sentence
     about what works without this model.
     """
-    why = _lacking(spec, _gpu_gb(asking_torch=True))
+    why = _lacking(spec, asking_torch=True)
     if not why:
         try:
             folder = _local(spec)
@@ -107,7 +107,7 @@ def missing(spec: ModelSpec, *, instead: str = "") -> str:
 
     Fast: imports neither torch nor transformers, fetches nothing.
     """
-    why = _lacking(spec, _gpu_gb(asking_torch=False))
+    why = _lacking(spec, asking_torch=False)
     if not why:
         try:
             why = "" if _local(spec) else _absent(spec)
@@ -137,18 +137,20 @@ def _absent(spec: ModelSpec) -> str:
     )
 
 
-def _lacking(spec: ModelSpec, gpu_gb: float) -> str:
+def _lacking(spec: ModelSpec, *, asking_torch: bool) -> str:
     """Why this computer can't run the model whatever its weights, or ""."""
-    name, about = spec.title, spec.about
+    who = f"{spec.title} ({spec.about})"
     for need in spec.needs:
         if need != "gpu" and importlib.util.find_spec(need) is None:
-            return f"{name} ({about}) needs the package {need}: pip install {need}."
-    on_gpu = "gpu" in spec.needs
-    if on_gpu and gpu_gb == 0:
-        return f"{name} ({about}) needs a GPU, and this computer has none that PyTorch can use."
-    have, where = (gpu_gb, "this GPU") if on_gpu else (memory_gb(), "this computer")
+            return f"{who} needs the package {need}: pip install {need}."
+    if "gpu" in spec.needs:
+        have, where = _gpu_gb(asking_torch=asking_torch), "this GPU"
+        if have == 0:
+            return f"{who} needs a GPU, and this computer has none that PyTorch can use."
+    else:
+        have, where = memory_gb(), "this computer"
     if spec.memory_gb > have:
-        return f"{name} ({about}) needs {spec.memory_gb:g} GB of memory; {where} has {have:.1f} GB."
+        return f"{who} needs {spec.memory_gb:g} GB of memory; {where} has {have:.1f} GB."
     return ""
 
 
@@ -236,7 +238,7 @@ def _download(spec: ModelSpec, progress: Progress) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HTTPError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]  # of whichever library it uses
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -320,12 +322,14 @@ class Pool:
 
     @property
     def used_gb(self) -> float:
-        return sum(spec.memory_gb for spec in self._models)
+        with self._lock:
+            return sum(spec.memory_gb for spec in self._models)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Keys of the models held, least recently used first."""
-        return tuple(spec.key for spec in self._models)
+        with self._lock:
+            return tuple(spec.key for spec in self._models)
 
     def clear(self) -> None:
         with self._lock:

@@ -15,12 +15,13 @@ from core.matching.learned import MODELS
 from core.matching.pairs import PairSettings
 from core.matching.run import STATE_COLOURS, TRUTH_COLOURS, Run, run, scored
 from core.matching.truth import right
-from core.matching.types import GeometrySettings, MatchSettings
+from core.matching.types import METHOD_HELP, GeometrySettings, MatchSettings
 from core.types import InputError
 from demos import matching_panels as panels
 from demos import ui
 from demos.widgets.corner_warp import CornerWarp
 from demos.widgets.match_view import MatchView
+from demos.widgets.photo import Photo
 
 WARPS = ("rotate_deg", "scale", "perspective", "blur_px", "noise", "brightness", "contrast")
 GEOMETRY = ("geometry", "estimator", "threshold_px", "confidence", "max_iterations", "focal_px")
@@ -39,12 +40,11 @@ def build(run: Callable[..., Run] = run) -> None:
             photo0, photo1, truth_file = _input(made)
         with gr.Column(scale=2, min_width=230):
             made.draw("method")
-            note = gr.HTML("", elem_classes="picker-note", padding=False)
             made.draw("ratio", "cross_check", "geometry", "threshold_px")
             made.draw_rest()
             job = ui.Job("Match")
         with gr.Column(scale=6, min_width=320):
-            headline = gr.HTML("", elem_classes="headline", padding=False)
+            headline = ui.text(elem_classes="headline")
             with gr.Tabs():
                 with gr.Tab("Matches"):
                     by = gr.Radio(
@@ -53,16 +53,16 @@ def build(run: Callable[..., Run] = run) -> None:
                         value=BY_TRUTH, label="Colour the lines by", container=False,
                     )  # fmt: skip
                     view = MatchView()
-                    details = gr.HTML("", padding=False)
+                    details = ui.text()
                 with gr.Tab("Overlay and panorama"):
                     laid = panels.Laid()
                 with gr.Tab("Numbers"):
-                    numbers = gr.HTML("", padding=False)
+                    numbers = ui.text()
 
     inside = panels.Inside(state, picked)
     panels.compare_and_sweep(made, state, photo0, photo1)
     with ui.panel("Score"):
-        scores = gr.HTML("", padding=False)
+        scores = ui.text()
     take = ui.TakeAway("matching")
     ui.lesson("matching")
 
@@ -163,10 +163,16 @@ def build(run: Callable[..., Run] = run) -> None:
 
     view.pointed(ui.guard(point, job.status), [state, by], [job.status, view], **ui.QUIET)
 
-    made.widgets["method"].change(
-        lambda method: models.missing(MODELS[method]) if method in MODELS else "",
-        made.widgets["method"], note, **ui.QUIET,
-    )  # fmt: skip
+    method = made.widgets["method"]
+    method.change(lambda key: gr.Dropdown(info=_about(key)), method, method, **ui.QUIET)
+
+
+def _about(method: str) -> str:
+    """What stands under the picker: for a pretrained model its limits, and what is missing."""
+    if method not in MODELS:
+        return METHOD_HELP[method]
+    spec = MODELS[method]
+    return f"{spec.note} {models.missing(spec, instead='The offline methods work without it.')}"
 
 
 _PRESS_MATCH = """() => {
@@ -175,14 +181,14 @@ _PRESS_MATCH = """() => {
 }"""
 
 
-def _input(made: ui.Controls) -> tuple[ui.Photo, ui.Photo, gr.File]:
+def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
     """The input column: an example, a warp of one photo, or two photos with or without truth."""
     made.draw("source")
     with gr.Column(visible=True) as example:
         made.draw("example")
     with gr.Column(visible=False) as own:
-        photo0 = ui.Photo("Picture 0", height=190)
-        photo1 = ui.Photo("Picture 1", height=190, visible=False)
+        photo0 = Photo("Picture 0", height=190)
+        photo1 = Photo("Picture 1", height=190, visible=False)
         with gr.Accordion("I know the truth", open=False, visible=False) as known:
             truth_file = gr.File(
                 label="3×3 homography, or K0, K1, R and t, as a text file", height=110

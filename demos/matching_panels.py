@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from core import draw, figures, images, runtime
-from core.matching import descriptor, export, ransac, scale_space, search_trees, stitch
+from core import figures, images, runtime
+from core.matching import descriptor, export, ransac, scale_space, search_pictures, stitch
 from core.matching.inspect import inspect
 from core.matching.learned import MODELS
 from core.matching.pairs import PairSettings
@@ -21,17 +20,24 @@ from core.matching.stress import SweepSettings, stress, verdict
 from core.matching.truth import SCORE_HELP, right
 from core.matching.types import GEOMETRIES, METHODS
 from core.types import InputError
-from demos import ui
+from demos import charts, ui
 from demos.widgets.overlay import Overlay
+from demos.widgets.photo import Photo
 from demos.widgets.threshold_plot import ThresholdPlot
 
 OFFLINE = {key: title for key, title in METHODS.items() if key not in MODELS}
-CURVE_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7"]  # Okabe and Ito: colour-blind safe
 CURVES = {
     "precision": "Precision",
     "recall": "Recall",
     "mma_3": "Mean matching accuracy at 3 px",
-    "corner_error_px": "Corner error (px)",
+    "corner_error_px": "Corner error (px; 20 and more at the top)",
+}
+SWEEP_AXES = {
+    "rotate": "rotation (°)",
+    "scale": "scale",
+    "blur": "blur, sigma (px)",
+    "noise": "noise, sigma",
+    "brighten": "added brightness",
 }
 
 
@@ -118,7 +124,7 @@ def match_details(found: Run, index: int) -> str:
     if d.patch_second is not None:
         shown.append(("runner-up", d.patch_second))
     patches = "".join(
-        f'<figure style="margin:0"><img class="patch" width="112" height="112" '
+        f'<figure><img width="112" height="112" '
         f'src="{ui.data_uri(patch, lossless=True)}" alt="Patch, {name}">'
         f"<figcaption>{name}</figcaption></figure>"
         for name, patch in shown
@@ -143,8 +149,13 @@ def lines_for(found: Run, view: int, xy: tuple[float, float]) -> list[dict]:
     result = found.result
     size = result.size1 if view == 0 else result.size0
     if result.model is None:
-        raise InputError("No geometry was found, so a place can't be carried over. Try more matches.")
-    mark = [{"view": view, "segment": s} for s in _cross(xy, result.size0 if view == 0 else result.size1)]
+        raise InputError(
+            "No geometry was found, so a place can't be carried over. Try more matches."
+        )
+    mark = [
+        {"view": view, "segment": s}
+        for s in _cross(xy, result.size0 if view == 0 else result.size1)
+    ]
     if result.geometry.geometry in ("fundamental", "essential"):
         from core.matching.geometry import pixel_fundamental
 
@@ -194,7 +205,7 @@ class Laid:
     """Picture 0 laid on picture 1 by the homography found, and both as one panorama."""
 
     def __init__(self) -> None:
-        self.why = gr.HTML("", padding=False)
+        self.why = ui.text()
         self.overlay = Overlay()
         self.panorama = gr.Image(label="Panorama", interactive=False, buttons=["download"])
         self.outputs = [self.why, self.overlay, self.panorama]
@@ -273,7 +284,7 @@ class Inside:
             octave = gr.Slider(0, 2, value=0, step=1, label="Octave", info="Each halves the size.")
             level = gr.Slider(1, 3, value=1, step=1, label="Level", info="Blur within the octave.")
         out = gr.Image(label="Scale space", interactive=False, buttons=["download", "fullscreen"])
-        status = gr.HTML("", elem_classes="status", padding=False)
+        status = ui.text(elem_classes="status")
 
         def draw_level(found: Run | None, view: int, what: str, o: int, k: int) -> dict:
             if found is None:
@@ -293,7 +304,7 @@ class Inside:
         )
         out = gr.Image(label="Descriptors of both ends", interactive=False,
                        buttons=["download", "fullscreen"])  # fmt: skip
-        status = gr.HTML("", elem_classes="status", padding=False)
+        status = ui.text(elem_classes="status")
 
         def draw_descriptors(found: Run | None, index: int) -> dict:
             if found is None:
@@ -324,12 +335,9 @@ class Inside:
                 at = gr.Slider(1, 2, value=1, step=1, label="Step")
                 out = gr.Image(label="This draw", interactive=False, buttons=["download"])
             with gr.Column(scale=2, min_width=280):
-                facts = gr.HTML("", padding=False)
-                curve = gr.LinePlot(
-                    x="share of inliers", y="draws needed", height=240, y_lim=[0, 1000],
-                    title="Draws needed for a clean sample of 4",
-                )  # fmt: skip
-        status = gr.HTML("", elem_classes="status", padding=False)
+                facts = ui.text()
+                curve = ui.text()
+        status = ui.text(elem_classes="status")
 
         def start(found: Run | None) -> dict:
             if found is None:
@@ -345,12 +353,11 @@ class Inside:
                 )
             )  # fmt: skip
             share, draws = ransac.bound_curve(4, geometry.confidence)
-            import pandas
-
-            frame = pandas.DataFrame({"share of inliers": share, "draws needed": draws})
+            bound = [(float(w), float(n)) for w, n in zip(share, draws, strict=True) if n <= 1000]
             last = len(made)
             return {
-                self.steps: made, curve: frame[frame["draws needed"] <= 1000],
+                self.steps: made,
+                curve: charts.lines({"N": bound}, "Draws needed, N", "share of inliers, w"),
                 at: gr.Slider(1, max(last, 2), value=last, step=1, info=f"1 to {last}"),
                 **one(found, made, last),
             }  # fmt: skip
@@ -379,27 +386,23 @@ class Inside:
             "How the nearest descriptor is found without looking at all of them, and how SURF "
             "and ORB make features cheap: computed from the pair above."
         )
-        gallery = gr.Gallery(
-            columns=2, object_fit="contain", height="auto", show_label=False,
-            buttons=["download", "fullscreen"], format="png",
-        )  # fmt: skip
-        status = gr.HTML("", elem_classes="status", padding=False)
+        shown = ui.text()
+        status = ui.text(elem_classes="status")
 
         def draw_search(found: Run | None) -> dict:
             if found is None:
-                return {gallery: None}
-            return {gallery: search_trees.gallery(found.pair.image0, found.pair.image1)}
+                return {}
+            made = search_pictures.pictures(found.pair.image0, found.pair.image1)
+            return {shown: ui.pictures(made)}
 
-        gr.on([tab.select], ui.guard(draw_search, status), [state], [status, gallery],
+        gr.on([tab.select], ui.guard(draw_search, status), [state], [status, shown],
               api_visibility="private", show_progress="minimal")  # fmt: skip
 
 
 # ---------------------------------------------------------------- compare and stress
 
 
-def compare_and_sweep(
-    made: ui.Controls, state: gr.State, photo0: ui.Photo, photo1: ui.Photo
-) -> None:
+def compare_and_sweep(made: ui.Controls, state: gr.State, photo0: Photo, photo1: Photo) -> None:
     """The Compare panel: methods on one pair in a grid, and a sweep that wears them down."""
     with ui.panel("Compare"), gr.Tabs():
         with gr.Tab("Same pair"):
@@ -430,15 +433,8 @@ def _sweep(made: ui.Controls, state: gr.State) -> None:
             label="Methods", info="One to four.", scale=2, min_width=280,
         )  # fmt: skip
     job = ui.Job("Sweep")
-    words = gr.HTML("", padding=False)
-    plots = {}
-    for names in (("precision", "recall"), ("mma_3", "corner_error_px")):
-        with gr.Row():
-            for name in names:
-                plots[name] = gr.LinePlot(
-                    x="amount", y=name, color="method", title=CURVES[name], height=260,
-                    y_title=" ", tooltip="all",
-                )  # fmt: skip
+    words = ui.text()
+    plots = ui.text()
 
     def work(found: Run | None, chosen: list[str], *values: Any) -> Iterator:
         if found is None:
@@ -459,16 +455,14 @@ def _sweep(made: ui.Controls, state: gr.State) -> None:
                 yield runtime.Done(tuple(seen)) if isinstance(event, runtime.Done) else event
 
     def show(seen: tuple) -> dict:
-        import pandas
-
-        frame = pandas.DataFrame(
-            {"amount": s.amount, "method": METHODS[s.method], **{k: getattr(s, k) for k in CURVES}}
-            for s in seen
-        ).replace([np.inf], np.nan)
         said = "".join(f"<p>{html.escape(v)}</p>" for v in verdict(seen).values())
-        colours = dict(zip(frame["method"].unique(), CURVE_COLOURS, strict=False))
-        return {words: said} | {
-            plot: gr.LinePlot(value=frame, color_map=colours) for plot in plots.values()
-        }
+        drawn = []
+        for key, title in CURVES.items():
+            series: dict[str, list] = {}
+            for s in seen:
+                series.setdefault(METHODS[s.method], []).append((s.amount, getattr(s, key)))
+            top = 20.0 if key == "corner_error_px" else 1.0
+            drawn.append(charts.lines(series, title, SWEEP_AXES[seen[0].sweep], y_range=(0, top)))
+        return {words: said, plots: '<div class="pictures">' + "".join(drawn) + "</div>"}
 
-    job.wire(work, show, [state, methods, *how.inputs, *made.inputs], [words, *plots.values()])
+    job.wire(work, show, [state, methods, *how.inputs, *made.inputs], [words, plots])

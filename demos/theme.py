@@ -22,14 +22,16 @@ TEAL = gr.themes.Color(
 
 
 def theme() -> gr.themes.Base:
-    """The Gradio theme. Fonts come from Gradio's own wheel: nothing is fetched."""
+    """The Gradio theme. Fonts come from Gradio's own wheel: nothing is fetched.
+
+    Its semi-bold files hold no Latin letters, hence the weights."""
     look = gr.themes.Base(
         primary_hue=TEAL,
         secondary_hue=TEAL,
         neutral_hue="stone",
         radius_size="sm",
-        font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 600, 700)), "system-ui", "sans-serif"),
-        font_mono=(gr.themes.LocalFont("IBM Plex Mono"), "monospace"),
+        font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
+        font_mono=(gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"),
     )
     return look.set(
         body_background_fill=PAPER,
@@ -103,7 +105,7 @@ CSS = f"""
 .headline {{ font-size: 1.02rem; line-height: 1.45; }}
 .headline .note {{ color: var(--body-text-color-subdued); font-size: .92rem; }}
 table.facts {{ border-collapse: collapse; width: 100%; font-size: .92rem; margin: 4px 0; }}
-table.facts th, table.facts td {{ text-align: left; padding: 5px 10px 5px 0; vertical-align: top;
+table.facts th, table.facts td {{ text-align: left; padding: 5px 14px 5px 0; vertical-align: top;
   border-bottom: 1px solid var(--border-color-primary); }}
 table.facts td.n, table.facts th.n {{ text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }}
@@ -111,9 +113,19 @@ table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .scroll {{ overflow-x: auto; }}
 .panel > button {{ font-weight: 600; }}
 .block.lesson {{ max-width: 78ch; line-height: 1.6; }}
-.picker-note {{ font-size: .88rem; color: var(--body-text-color-subdued); }}
 .picked {{ display: flex; flex-wrap: wrap; gap: 12px 24px; }}
 .picked .scroll {{ flex: 1 1 220px; }}
+.pictures {{ display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }}
+.pictures figure, .patches figure {{ margin: 0; }}
+.pictures img {{ width: 100%; border-radius: 3px; }}
+.pictures figcaption {{ font-size: .9rem; line-height: 1.4; margin-top: 4px; }}
+.chart {{ margin: 0; }}
+.chart svg {{ width: 100%; }}
+.chart text {{ fill: currentColor; font-size: 12px; }}
+.chart .title {{ font-weight: 700; font-size: 13px; }}
+.chart .grid {{ stroke: var(--border-color-primary); }}
+.chart figcaption {{ display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: .88rem; }}
+.chart figcaption svg {{ width: 26px; }}
 .patches {{ display: flex; gap: 10px; font-size: .85rem; }}
 .patches img {{ image-rendering: pixelated; border: 1px solid var(--border-color-primary); }}
 pre {{ font-size: .82rem; overflow-x: auto; }}

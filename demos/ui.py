@@ -158,26 +158,6 @@ def _widget(f: dataclasses.Field) -> Any:
     return gr.Number(minimum=low, maximum=high, step=step or 1, **common)
 
 
-class Photo(gr.Image):
-    """An image input that hands on the file as it is; core.images opens it and says what's wrong."""
-
-    is_template = True  # drawn by gr.Image's own front end
-
-    def __init__(self, label: str, **kwargs: Any):
-        super().__init__(
-            label=label, type="filepath", image_mode=None, buttons=[],
-            sources=["upload", "webcam", "clipboard"], **kwargs,
-        )  # fmt: skip
-
-    def preprocess(self, payload: Any) -> str | None:
-        if payload is not None and payload.url and payload.url.startswith("data:"):
-            return super().preprocess(payload)  # type: ignore[return-value]
-        return None if payload is None else payload.path
-
-    def api_info(self) -> dict[str, Any]:
-        return super().api_info()
-
-
 # ---------------------------------------------------------------- running
 
 
@@ -223,7 +203,7 @@ class Job:
                 label, variant="primary", scale=3, min_width=110, elem_id=f"{label.lower()}-now"
             )
             self.stop = gr.Button("Stop", scale=1, min_width=70)
-        self.status = gr.HTML("", elem_classes="status", padding=False)
+        self.status = text(elem_classes="status")
 
     def wire(
         self,
@@ -288,6 +268,21 @@ def guard(call: Callable[..., dict], status: Any) -> Callable[..., dict]:
 
 
 # ---------------------------------------------------------------- showing
+
+
+def text(**kwargs: Any) -> gr.HTML:
+    """A place for words, tables and pictures that this module's functions write as HTML."""
+    return gr.HTML("", padding=False, apply_default_css=False, **kwargs)
+
+
+def pictures(shown: Iterable[tuple[np.ndarray, str]]) -> str:
+    """Pictures (RGB uint8) with their captions, side by side where there is room."""
+    cells = "".join(
+        f'<figure><img src="{data_uri(image, lossless=True)}" alt="{html.escape(caption)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        for image, caption in shown
+    )
+    return f'<div class="pictures">{cells}</div>'
 
 
 def data_uri(image: np.ndarray, *, lossless: bool = False) -> str:
@@ -371,11 +366,8 @@ class Compare:
             info="Two to four, on the same input.",
         )
         self.job = Job("Compare")
-        self.gallery = gr.Gallery(
-            label="Answers", columns=2, object_fit="contain", height="auto",
-            buttons=["download", "fullscreen"], format="png",
-        )  # fmt: skip
-        self.scores = gr.HTML("", padding=False)
+        self.answers = text()
+        self.scores = text()
         self.meaning = meaning
 
     def wire(self, work: Callable[..., Iterator[Tick | Part | Done]], inputs: Sequence[Any]) -> Any:
@@ -394,11 +386,11 @@ class Compare:
 
         def show(found: tuple[Compared, ...]) -> dict:
             return {
-                self.gallery: [(c.picture, c.name) for c in found],
+                self.answers: pictures((c.picture, c.name) for c in found),
                 self.scores: compare_table(found, self.meaning),
             }
 
-        return self.job.wire(start, show, [self.methods, *inputs], [self.gallery, self.scores])
+        return self.job.wire(start, show, [self.methods, *inputs], [self.answers, self.scores])
 
 
 class TakeAway:
@@ -412,7 +404,7 @@ class TakeAway:
                 "computes it again. Drop the PNG on this page, and the settings come back."
             )
             self.write = gr.Button("Write the files", min_width=140)
-            self.status = gr.HTML("", elem_classes="status", padding=False)
+            self.status = text(elem_classes="status")
             self.files = gr.File(label="Files", file_count="multiple", interactive=False)
             self.link = gr.Textbox(
                 label="Link that restores these settings", buttons=["copy"], interactive=False

@@ -44,7 +44,7 @@ def test_floats_in_unit_range_scale_to_255():
 def test_every_file_mode_opens(mode, tmp_path):
     path = tmp_path / ("a.tiff" if mode in ("CMYK", "I;16") else "a.png")
     if mode == "I;16":
-        image = Image.fromarray((RGB[..., 0].astype(np.uint16) * 257))
+        image = Image.fromarray(RGB[..., 0].astype(np.uint16) * 257)
     else:
         image = Image.fromarray(RGB).convert(mode)
     image.save(path)

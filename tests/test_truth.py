@@ -65,17 +65,20 @@ def test_transfer_by_depth_and_pose() -> None:
     depth = np.full((9, 31), 5.0, np.float32)
     depth[:, 20:] = 2.0
     depth[0, 0] = np.nan
-    moved = transfer(stereo(depth), np.array([(10.5, 4.5), (10.25, 4), (25.5, 8.5), (20, 4), (0.5, 0.5), (40, 3)]))
+    moved = transfer(
+        stereo(depth),
+        np.array([(10.5, 4.5), (10.25, 4), (25.5, 8.5), (20, 4), (0.5, 0.5), (40, 3)]),
+    )
     np.testing.assert_allclose(moved[:3], [(8.5, 4.5), (8.25, 4), (20.5, 8.5)], atol=1e-9)
     assert np.isnan(moved[3:]).all()  # on the depth edge, no depth, outside the picture
 
 
 def test_depth_between_pixels_is_exact_on_a_slanted_plane() -> None:
-    # Plane z = 4 + x_metres / 2 ; x_metres = (x - 15.5) z / 10, so 1/z = (1 - (x - 15.5) / 20) / 4.
+    # Plane z = 4 + X / 20 with X = (x - 15.5) z / 10, so 1/z = (1 - (x - 15.5) / 200) / 4.
     x = np.arange(31) + 0.5
-    depth = np.tile(4 / (1 - (x - 15.5) / 20), (7, 1))
+    depth = np.tile(4 / (1 - (x - 15.5) / 200), (7, 1))
     moved = transfer(stereo(depth), np.array([(3.2, 3.1)]))
-    z = 4 / (1 - (3.2 - 15.5) / 20)
+    z = 4 / (1 - (3.2 - 15.5) / 200)
     np.testing.assert_allclose(moved, [(3.2 - 10 / z, 3.1)], atol=1e-9)
 
 
@@ -285,12 +288,17 @@ def test_overlay_has_the_size_of_picture_1() -> None:
 
 
 def test_epipolar_lines_by_hand() -> None:
-    sideways = np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0.0]])  # x1ᵀ F x0 = y0 - y1 (up to sign)
-    np.testing.assert_allclose(epipolar_line(sideways, (3, 7), (40, 30)), [(0, 7), (40, 7)])  # type: ignore[arg-type]
-    assert epipolar_line(sideways, (3, 31), (40, 30)) is None
-    np.testing.assert_allclose(epipolar_line(sideways, (3, 7), (40, 30), 1), [(0, 7), (40, 7)])  # type: ignore[arg-type]
+    sideways = np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0.0]])  # x1ᵀ F x0 = y0 - y1 up to sign
     forward = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 0.0]])  # epipole in the corner (0, 0)
-    np.testing.assert_allclose(epipolar_line(forward, (1, 2), (10, 10)), [(0, 0), (5, 10)], atol=1e-9)  # type: ignore[arg-type]
+    for F, xy, size, view, expected in (
+        (sideways, (3, 7), (40, 30), 0, [(0, 7), (40, 7)]),
+        (sideways, (3, 7), (40, 30), 1, [(0, 7), (40, 7)]),
+        (forward, (1, 2), (10, 10), 0, [(0, 0), (5, 10)]),
+    ):
+        line = epipolar_line(F, xy, size, view)
+        assert line is not None
+        np.testing.assert_allclose(line, expected, atol=1e-9)
+    assert epipolar_line(sideways, (3, 31), (40, 30)) is None
     assert epipolar_line(forward, (0, 0), (10, 10)) is None
 
 

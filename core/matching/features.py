@@ -16,6 +16,7 @@ Pixel centres are at half numbers, so they come back by scaling alone.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -67,7 +68,7 @@ def detect(
         else:
             found = _sift(grey, settings.max_keypoints)
             if settings.root_sift:
-                found = _replace_descriptors(found, root_sift(found.descriptors))
+                found = dataclasses.replace(found, descriptors=root_sift(found.descriptors))
         _add(seconds, "detect+describe", start)
     if not len(found):
         raise InputError(
@@ -106,8 +107,9 @@ def _sift(grey: np.ndarray, count: int) -> Features:
 def _orb(grey: np.ndarray, settings: MatchSettings, seconds: dict[str, float]) -> Features:
     """ORB, its two steps timed apart.
 
-    Its pyramid scales integer positions by the level's factor, as if pixel centres were whole
-    numbers. The centre of a level's pixel is at +0.5 there, hence +0.5 × factor in the picture.
+    OpenCV scales a pyramid level's whole-number positions by 1.2 per level. That forgets that a
+    pixel's centre is half a pixel inside, and that a level's size is rounded, so that its true
+    factor isn't a power of 1.2. Both together shift coarse points by up to a pixel: undone here.
     """
     import cv2
 
@@ -121,11 +123,10 @@ def _orb(grey: np.ndarray, settings: MatchSettings, seconds: dict[str, float]) -
     if descriptors is None:
         return _nothing(32, np.uint8)
     found = _features(keypoints, descriptors)
-    level = np.array([k.octave for k in keypoints])
-    shift = (0.5 * ORB_SCALE**level - 0.5).astype(np.float32)
-    found = Features(
-        found.xy + shift[:, None], found.size_px, found.angle_deg, found.response, descriptors
-    )
+    scale = ORB_SCALE ** np.array([[k.octave] for k in keypoints])
+    full = np.array(grey.shape[::-1])
+    xy = ((found.xy - 0.5) / scale + 0.5) * (full / np.rint(full / scale))
+    found = dataclasses.replace(found, xy=xy.astype(np.float32))
     return _strongest(found, settings.max_keypoints)
 
 
@@ -139,7 +140,7 @@ def _affine_sift(grey: np.ndarray, settings: MatchSettings, progress: Progress) 
         progress(step / len(views), desc=f"view {step + 1} of {len(views)}")
         part = _seen_from(grey, tilt, angle, settings.max_keypoints)
         if settings.root_sift:
-            part = _replace_descriptors(part, root_sift(part.descriptors))
+            part = dataclasses.replace(part, descriptors=root_sift(part.descriptors))
         parts.append(part)
     return _strongest(_joined(parts), AFFINE_FACTOR * settings.max_keypoints)
 
@@ -159,10 +160,9 @@ def _seen_from(grey: np.ndarray, tilt: float, angle_deg: float, count: int) -> F
     size = np.ceil(corners.max(axis=0) + offset).astype(int)
     # cv2 counts pixel centres from 0: shift to half numbers, map, shift back.
     to_cv = turn @ [0.5, 0.5] + offset - 0.5
-    turned = cv2.warpAffine(grey, np.column_stack([turn, to_cv]), (int(size[0]), int(size[1])))
-    inside = cv2.warpAffine(
-        np.full_like(grey, 255), np.column_stack([turn, to_cv]), (int(size[0]), int(size[1]))
-    )
+    to_turned, canvas = np.column_stack([turn, to_cv]), (int(size[0]), int(size[1]))
+    turned = cv2.warpAffine(grey, to_turned, canvas, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(np.full_like(grey, 255), to_turned, canvas)
     # Blur before sampling more coarsely: 0.8 √(t² − 1), the paper's anti-aliasing filter.
     turned = cv2.GaussianBlur(turned, (0, 0), sigmaX=0.8 * np.sqrt(tilt**2 - 1), sigmaY=0.01)
     narrow = max(1, round(size[0] / tilt))
@@ -223,10 +223,6 @@ def _joined(parts: list[Features]) -> Features:
 
 def _other_method(method: str) -> str:
     return "" if "sift" in method else ", or try SIFT, which finds fainter points"
-
-
-def _replace_descriptors(found: Features, descriptors: np.ndarray | None) -> Features:
-    return Features(found.xy, found.size_px, found.angle_deg, found.response, descriptors)
 
 
 def _nothing(width: int, dtype: Any) -> Features:

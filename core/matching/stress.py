@@ -148,21 +148,24 @@ def _sentence(curve: list[SweepSnapshot]) -> str:
     value = np.array([s.precision for s in curve])
     said = [_amount(curve[0], a) for a in at]
     best, worst = value.max(), int(value.argmin())
+    fewest = min(s.matches for s in curve)
+    least = f"It has at least {fewest} matches." if fewest else "At some steps it has no match."
     if best == 0:
         return f"{name} finds no right match at any step."
     if value[worst] >= FLAT * best:
         return (
             f"{name} is flat: its precision stays between {value[worst]:.2f} and {best:.2f} "
-            f"from {said[0]} to {said[-1]}."
+            f"from {said[0]} to {said[-1]}. {least}"
         )
     # Away from the unchanged picture, on either side, the first step that lost too much.
     start = int(np.abs(at - UNCHANGED[kind]).argmin())
     low = value < FLAT * best
-    falls = [i for i in (_first(low, start, -1), _first(low, start, +1)) if i is not None]
+    falls = {i for i in (_first(low, start, -1), _first(low, start, +1)) if i is not None}
     where = " and ".join(f"{said[i]} ({value[i]:.2f})" for i in sorted(falls))
+    lowest = "" if worst in falls else f" and is lowest at {said[worst]} ({value[worst]:.2f})"
     return (
-        f"{name} falls: its precision is {value[start]:.2f} at {said[start]}, drops at {where} "
-        f"and is lowest at {said[worst]} ({value[worst]:.2f})."
+        f"{name} falls: its precision is {value[start]:.2f} at {said[start]}, drops at {where}"
+        f"{lowest}. {least}"
     )
 
 

@@ -56,7 +56,8 @@ def transfer(truth: Truth, points0: np.ndarray) -> np.ndarray:
     """Where points (N, 2) px of picture 0 truly lie in picture 1: (N, 2) float64 px.
 
     NaN where unknown: no depth there or a depth edge, hidden in picture 1, or behind its camera.
-    A place outside picture 1 is known, and returned.
+    A place outside picture 1 is known, and returned. A homography that mirrors the picture
+    would show the plane's back everywhere: all NaN.
     """
     points0 = np.asarray(points0, np.float64).reshape(-1, 2)
     if truth.homography is not None:
@@ -143,13 +144,13 @@ def score(result: MatchResult, truth: Truth) -> dict[str, float]:
 
 def _found_again(result: MatchResult, truth: Truth) -> tuple[int, int]:
     """How many keypoints 0 both views see, and how many of those have a keypoint 1 within 3 px."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     places = transfer(truth, result.keypoints0)
     places = places[_inside(places, result.size1)]
     if not len(places) or not len(result.keypoints1):
         return len(places), 0
-    distance, _ = cKDTree(result.keypoints1).query(places)
+    distance, _ = KDTree(result.keypoints1).query(places)
     return len(places), int((distance <= 3).sum())
 
 

@@ -22,6 +22,15 @@ METHODS = {
     "dinov2": "DINOv2 patches (hub)",
 }
 
+METHOD_HELP = {
+    "sift": "Blobs in scale space, gradient histograms, nearest neighbour, ratio test.",
+    "orb": "Fast corners with binary descriptors, compared by Hamming distance.",
+    "sift-flann": "SIFT, its neighbours looked up in randomised KD-trees.",
+    "orb-flann": "ORB, its neighbours looked up by locality-sensitive hashing.",
+    "affine-sift": "SIFT on many tilted copies of each picture, for extreme viewpoints. Slow.",
+    "template": "Slides small patches over the other picture: the idea before features.",
+}
+
 GEOMETRIES = {
     "homography": "Homography",
     "fundamental": "Fundamental matrix",
@@ -37,7 +46,7 @@ ESTIMATORS = {"magsac": "MAGSAC++", "ransac": "RANSAC", "lmeds": "LMedS"}
 class MatchSettings(Settings):
     """How keypoints are found, described and paired."""
 
-    method: str = setting("sift", "Method", "How points are found and compared.", choices=METHODS)
+    method: str = setting("sift", "Method", METHOD_HELP["sift"], choices=METHODS)
     max_keypoints: int = setting(
         2048, "Keypoints", "The strongest so many of each picture are kept.",
         minimum=8, maximum=20000, step=8, advanced=True,

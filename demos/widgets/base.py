@@ -16,6 +16,8 @@ import gradio as gr
 
 HERE = Path(__file__).resolve().parent
 
+# The module's address stands in this text, not in a prop: a widget in a tab or panel that was
+# closed when its first value came gets the value, but none of its other props.
 # Gradio lets Python listen to a custom event only if its name stands quoted in this text.
 BRIDGE = """
 const events = [EVENTS];
@@ -23,13 +25,13 @@ const home = element.querySelector('.sl-widget');
 const url = (path) => path.startsWith('/') ? (window.gradio_config?.root ?? '') + path : path;
 const emit = (name, detail) => { if (events.includes(name)) trigger(name, detail); };
 (async () => {
-  const { mount } = await import(url(props.module));
+  const { mount } = await import(url('MODULE'));
   const part = mount(home, { emit, url });
   watch('value', () => part.show(props.value));
   part.show(props.value);
 })().catch((error) => {
   home.textContent = 'This part of the page did not load. Reload the page to try again.';
-  console.error(props.module, error);
+  console.error('MODULE', error);
 });
 """
 
@@ -57,9 +59,10 @@ class Widget(gr.HTML):
         super().__init__(
             value,
             html_template='<div class="sl-widget"></div>',
-            js_on_load=BRIDGE.replace("EVENTS", ", ".join(f"'{name}'" for name in events)),
+            js_on_load=BRIDGE.replace("EVENTS", ", ".join(f"'{name}'" for name in events)).replace(
+                "MODULE", static_url(module)
+            ),
             apply_default_css=False,
-            module=static_url(module),
             **kwargs,
         )
 

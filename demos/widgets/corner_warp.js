@@ -13,7 +13,7 @@ const STYLE = `
 .cw { color: var(--body-text-color, #1f2937); font-size: 14px; line-height: 1.4; }
 .cw-stage { position: relative; margin: 0 auto; overflow: hidden; border-radius: 6px;
   background: var(--background-fill-secondary, #f4f4f5);
-  border: 1px solid var(--border-color-primary, #d4d4d8); }
+  box-shadow: inset 0 0 0 1px var(--border-color-primary, #d4d4d8); }
 .cw-stage img { position: absolute; left: 0; top: 0; max-width: none; transform-origin: 0 0;
   pointer-events: none; user-select: none; }
 .cw-stage svg { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; }
@@ -27,7 +27,7 @@ const STYLE = `
   box-shadow: 0 0 0 1.5px rgba(0, 0, 0, 0.7); }
 .cw-handle:hover::after { inset: 6px; }
 .cw-handle:active { cursor: grabbing; }
-.cw-handle:focus-visible, .cw-reset:focus-visible { outline: 2px solid var(--color-accent, #2563eb);
+.cw-handle:focus-visible, .cw-reset:focus-visible { outline: 2px solid var(--body-text-color, #1f2937);
   outline-offset: 1px; }
 .cw-bar { display: flex; gap: 12px; align-items: center; justify-content: space-between;
   min-height: 36px; margin-top: 8px; }
@@ -174,7 +174,7 @@ export function mount(home, { emit, url }) {
   handles.forEach((handle, k) => {
     const toStage = (event) => {
       const box = stage.getBoundingClientRect();
-      return [event.clientX - box.left - stage.clientLeft, event.clientY - box.top - stage.clientTop];
+      return [event.clientX - box.left, event.clientY - box.top];
     };
     handle.onpointerdown = (event) => {
       handle.setPointerCapture(event.pointerId);

@@ -13,6 +13,7 @@ const OKABE_ITO = ['#0072b2', '#e69f00', '#999999', '#cc79a7', '#009e73'];
 
 const STYLE = `
 .mv { color: var(--body-text-color, #1f2937); font-size: 14px; line-height: 1.4; }
+.dark .mv { color-scheme: dark; }
 .mv-bar { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; margin-bottom: 8px; }
 .mv-legend { display: flex; flex-wrap: wrap; gap: 6px; }
 .mv .mv-chip { display: inline-flex; align-items: center; gap: 7px; min-height: 32px; margin: 0;
@@ -21,7 +22,7 @@ const STYLE = `
   background: var(--background-fill-secondary, #f4f4f5); }
 .mv-chip i { width: 11px; height: 11px; border-radius: 50%; border: 2px solid var(--mv-colour);
   background: var(--mv-colour); }
-.mv-chip b { font-weight: 600; font-variant-numeric: tabular-nums; }
+.mv-chip b { font-weight: 700; font-variant-numeric: tabular-nums; }
 .mv .mv-chip[aria-pressed=false] { text-decoration: line-through; background: transparent; }
 .mv-chip[aria-pressed=false] i { background: transparent; }
 .mv .mv-option { display: inline-flex; align-items: center; gap: 6px; min-height: 32px; cursor: pointer; }
@@ -31,7 +32,7 @@ const STYLE = `
 .mv-option output { min-width: 8.5em; font-variant-numeric: tabular-nums; }
 .mv canvas { display: block; width: 100%; border-radius: 4px; cursor: crosshair;
   touch-action: manipulation; }
-.mv-chip:focus-visible, .mv canvas:focus-visible { outline: 2px solid var(--color-accent, #2563eb);
+.mv-chip:focus-visible, .mv canvas:focus-visible { outline: 2px solid var(--body-text-color, #1f2937);
   outline-offset: 2px; }
 .mv-readout { min-height: 1.5em; margin-top: 6px; font-variant-numeric: tabular-nums; }
 .mv [hidden] { display: none; }

@@ -9,6 +9,7 @@ const SWAP_MS = 250; // 2 Hz: each picture is seen twice a second
 
 const STYLE = `
 .ov { color: var(--body-text-color, #1f2937); font-size: 14px; line-height: 1.4; }
+.dark .ov { color-scheme: dark; }
 .ov-bar { display: flex; flex-wrap: wrap; gap: 6px 16px; align-items: center; min-height: 36px;
   margin-bottom: 8px; }
 .ov-modes { display: flex; flex-wrap: wrap; gap: 6px; }
@@ -17,9 +18,10 @@ const STYLE = `
   background: var(--background-fill-secondary, #f4f4f5); text-transform: none; }
 .ov .ov-bar button[aria-pressed=true] { color: var(--background-fill-primary, #fff);
   background: var(--body-text-color, #1f2937); border-color: var(--body-text-color, #1f2937); }
-.ov-tool { display: inline-flex; gap: 8px; align-items: center; min-height: 34px; }
+/* As wide whatever it holds: the picture below must not jump when the mode changes. */
+.ov-tool { flex: 1 1 270px; display: flex; gap: 8px; align-items: center; min-height: 34px; }
 .ov-tool label { display: inline-flex; gap: 8px; align-items: center; }
-.ov-tool input { width: 150px; accent-color: var(--color-accent, #2563eb); }
+.ov-tool input { width: 120px; min-width: 60px; accent-color: var(--color-accent, #2563eb); }
 .ov-stage { position: relative; margin: 0 auto; overflow: hidden; border-radius: 4px;
   isolation: isolate; background: #000; }
 .ov-stage img { position: absolute; inset: 0; width: 100%; height: 100%; max-width: none; margin: 0;
@@ -38,7 +40,7 @@ const STYLE = `
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .ov-name:nth-of-type(1) { left: 8px; }
 .ov-name:nth-of-type(2) { right: 8px; }
-.ov button:focus-visible { outline: 2px solid var(--color-accent, #2563eb); outline-offset: 2px; }
+.ov button:focus-visible { outline: 2px solid var(--body-text-color, #1f2937); outline-offset: 2px; }
 .ov [hidden] { display: none; }
 `;
 

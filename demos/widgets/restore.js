@@ -13,7 +13,7 @@ const STYLE = `
 .rs .rs-open { min-height: 32px; padding: 3px 12px; border-radius: 6px; font: inherit; color: inherit;
   cursor: pointer; border: 1px solid var(--border-color-primary, #d4d4d8);
   background: var(--background-fill-secondary, #f4f4f5); }
-.rs .rs-open:focus-visible { outline: 2px solid var(--color-accent, #2563eb); outline-offset: 2px; }
+.rs .rs-open:focus-visible { outline: 2px solid var(--body-text-color, #1f2937); outline-offset: 2px; }
 `;
 
 /** The link ('?…') in a PNG's recipe, or null. Never throws: a file may hold anything. */

@@ -6,7 +6,7 @@
 
 const BINS = 40;
 const HEIGHT = 240; // css px
-const PAD = { left: 40, right: 14, top: 22, bottom: 40 }; // css px around the bars
+const PAD = { left: 40, right: 14, top: 30, bottom: 40 }; // css px around the bars
 const STAT = ['precision', 'recall', 'kept'];
 
 const STYLE = `
@@ -14,11 +14,11 @@ const STYLE = `
   --tp-right: #0072b2; --tp-wrong: #e69f00; --tp-unknown: #8a8f98; }
 .dark .tp { --tp-right: #56b4e9; }
 .tp-top { display: flex; flex-wrap: wrap; gap: 6px 26px; align-items: flex-end; }
-.tp-stat { min-width: 6.8em; }
+.tp-stat { min-width: 5.9em; }
 .tp-stat dt { font-size: 13px; }
-.tp-stat dd { margin: 0; font-size: 20px; font-weight: 600; font-variant-numeric: tabular-nums; }
-.tp-stat small { font-size: 13px; font-weight: 400; margin-left: 4px; }
-.tp dl { display: flex; flex-wrap: wrap; gap: 6px 22px; margin: 0; }
+.tp-stat dd { margin: 0; font-size: 20px; font-weight: 700; font-variant-numeric: tabular-nums; }
+.tp-stat small { display: block; font-size: 13px; font-weight: 400; }
+.tp dl { display: flex; flex-wrap: wrap; gap: 6px 14px; margin: 0; }
 .tp-key { display: flex; gap: 14px; margin-left: auto; }
 .tp-key span { display: inline-flex; gap: 6px; align-items: center; }
 .tp-key i { width: 12px; height: 12px; border-radius: 2px; }
@@ -29,10 +29,11 @@ const STYLE = `
 .tp-axis { stroke: var(--body-text-color, #6b7280); }
 .tp-all { opacity: 0.35; }
 .tp-line { outline: none; }
+.tp-line text { font-weight: 700; }
 .tp-line line { stroke: var(--body-text-color, #1f2937); stroke-width: 2; }
 .tp-line circle { fill: var(--body-text-color, #1f2937);
   stroke: var(--background-fill-primary, #fff); stroke-width: 2; }
-.tp-line:focus-visible circle { stroke: var(--color-accent, #2563eb); stroke-width: 4; }
+.tp-line:focus-visible circle { r: 11px; stroke: var(--color-accent, #2563eb); stroke-width: 4; }
 .tp-empty { min-height: 1.5em; }
 .tp [hidden] { display: none; }
 `;
@@ -133,7 +134,8 @@ export function mount(home, { emit }) {
         class="tp-label"></text>
       <g class="tp-line" role="slider" tabindex="0"><title>Threshold</title>
         <rect x="-14" y="0" width="28" height="${HEIGHT - PAD.bottom + 6}" fill="transparent"></rect>
-        <line y1="8" y2="${HEIGHT - PAD.bottom + 6}"></line><circle cy="9" r="8"></circle></g>`;
+        <line y1="8" y2="${HEIGHT - PAD.bottom + 6}"></line><circle cy="9" r="8"></circle>
+        <text y="14"></text></g>`;
     svg.querySelector('.tp-label').textContent = data.label ?? '';
     const hadFocus = handle && document.activeElement === handle;
     handle = svg.querySelector('.tp-line');
@@ -160,7 +162,12 @@ export function mount(home, { emit }) {
     };
     write('precision', percent(found.precision), `${found.right} of ${found.right + found.wrong}`);
     write('recall', percent(found.recall), `${found.right} of ${found.allRight}`);
-    write('kept', found.kept, `of ${data.values.length} below ${threshold.toFixed(digits())}`);
+    write('kept', found.kept, `of ${data.values.length}`);
+    const number = handle.querySelector('text');
+    const atEnd = x > PAD.left + 0.85 * plotWidth();
+    number.textContent = threshold.toFixed(digits());
+    number.setAttribute('x', atEnd ? -14 : 14);
+    number.setAttribute('text-anchor', atEnd ? 'end' : 'start');
     handle.setAttribute('aria-valuenow', threshold);
     const shares = found.allRight + found.wrong && data.labels.some((label) => label >= 0)
       ? `precision ${percent(found.precision)}, recall ${percent(found.recall)}, ` : '';

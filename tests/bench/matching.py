@@ -99,7 +99,7 @@ def synthetic() -> dict[str, Pairs]:
     sets = {
         "rotation": [turn(d) for d in (17, 45, 90, 151)],
         "scale": [turn(5, s) for s in (0.4, 0.6, 1.5, 2.2)],
-        "viewpoint": [tilt(1.5, 3e-4), tilt(2.0, 5e-4), tilt(2.6, 7e-4), tilt(3.0, -9e-4)],
+        "viewpoint": [tilt(1.4, 2e-4), tilt(1.8, 4e-4), tilt(2.2, 5e-4), tilt(2.6, -7e-4)],
         "noise": [turn(10)] * 4,
     }
     made = {}
