@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,7 +113,7 @@ def stream(
     gpu: bool = False,
     every_s: float = 0.1,
     **kwargs: Any,
-) -> Iterator[Tick | Part | Done]:
+) -> Generator[Tick | Part | Done, None, None]:
     """Run `call(*args, progress=..., **kwargs)` in a thread and tell what happens meanwhile.
 
     A plain function ends in Done(result). A generator's snapshots come as Parts, then

@@ -25,8 +25,12 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     raw = (high - low) / (most - 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    return _multiples(low, high, step)
+
+
+def _multiples(low: float, high: float, step: float) -> list[float]:
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(k * step, 12) for k in range(first, last + 1)]
 
 
 def lines(
@@ -35,8 +39,12 @@ def lines(
     x_label: str,
     *,
     y_range: tuple[float, float] | None = None,
+    x_step: float | None = None,
 ) -> str:
-    """One chart as an SVG string. Each series is named points; a y that is not finite is a gap."""
+    """One chart as an SVG string.
+
+    Each series is named points; a NaN is a gap, and what exceeds y_range lies at its top.
+    """
     known = [p for points in series.values() for p in points if math.isfinite(p[1])]
     x0, x1 = _range([x for points in series.values() for x, _ in points])
     y0, y1 = y_range or _range([0.0, *(y for _, y in known)])
@@ -52,7 +60,8 @@ def lines(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{v:.1f}" y2="{v:.1f}" class="grid"/>'
         )
         parts.append(f'<text x="{LEFT - 6}" y="{v + 4:.1f}" text-anchor="end">{y:g}</text>')
-    for x in ticks(x0, x1):
+    along = ticks(x0, x1) if x_step is None else _multiples(x0, x1, x_step)
+    for x in along:
         u, v = at(x, y0)
         parts.append(f'<text x="{u:.1f}" y="{v + 16:.1f}" text-anchor="middle">{x:g}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
@@ -84,7 +93,7 @@ def _curve(name: str, points: Points, at, colour: str, dash: str, top: float) ->
     runs: list[list[str]] = [[]]
     dots = []
     for x, y in points:
-        if not math.isfinite(y):
+        if math.isnan(y):
             runs.append([])
             continue
         u, v = at(x, min(y, top))

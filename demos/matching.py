@@ -119,9 +119,7 @@ def build(run: Callable[..., Run] = run) -> None:
         return ui.guard(handler, job.status)
 
     def estimated(found: Run, settings: tuple) -> Any:
-        truth = found.pair.truth
-        known = {} if truth is None else {"K0": truth.K0, "K1": truth.K1}
-        return matching.estimate(found.result, settings[2], **known)
+        return matching.estimate(found.result, settings[2])
 
     def selected(found: Run, settings: tuple) -> Any:
         return matching.select(found.result, settings[1])

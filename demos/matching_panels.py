@@ -12,12 +12,13 @@ import numpy as np
 
 from core import figures, images, runtime
 from core.matching import descriptor, export, ransac, scale_space, search_pictures, stitch
+from core.matching.errors import pixel_fundamental
 from core.matching.inspect import inspect
 from core.matching.learned import MODELS
 from core.matching.pairs import PairSettings
 from core.matching.run import COMPARE_HELP, Run, compare, picture
 from core.matching.stress import SweepSettings, stress, verdict
-from core.matching.truth import SCORE_HELP, right
+from core.matching.truth import SCORE_HELP, project, right
 from core.matching.types import GEOMETRIES, METHODS
 from core.types import InputError
 from demos import charts, ui
@@ -83,7 +84,8 @@ def headline(found: Run) -> str:
         said += f"<b>{scores['precision']:.0%} are right</b> within 3 px. "
     said += f"{sum(result.seconds.values()):.2f} s."
     notes = "".join(f'<div class="note">{html.escape(note)}</div>' for note in result.notes)
-    return f'<div aria-live="polite">{said}{notes}</div>'
+    title = f'<div class="note">{html.escape(found.pair.title)}</div>'
+    return f'<div aria-live="polite">{title}{said}{notes}</div>'
 
 
 def score_text(found: Run) -> str:
@@ -157,14 +159,10 @@ def lines_for(found: Run, view: int, xy: tuple[float, float]) -> list[dict]:
         for s in _cross(xy, result.size0 if view == 0 else result.size1)
     ]
     if result.geometry.geometry in ("fundamental", "essential"):
-        from core.matching.geometry import pixel_fundamental
-
         ends = stitch.epipolar_line(pixel_fundamental(result), xy, size, view)
         if ends is None:
             return mark
         return [*mark, {"view": 1 - view, "segment": ends.ravel().tolist()}]
-    from core.matching.truth import project
-
     model = result.model if view == 0 else np.linalg.inv(result.model)
     there = project(model, np.array([xy]))[0]
     return [*mark, *({"view": 1 - view, "segment": s} for s in _cross(there, size))]
@@ -462,7 +460,11 @@ def _sweep(made: ui.Controls, state: gr.State) -> None:
             for s in seen:
                 series.setdefault(METHODS[s.method], []).append((s.amount, getattr(s, key)))
             top = 20.0 if key == "corner_error_px" else 1.0
-            drawn.append(charts.lines(series, title, SWEEP_AXES[seen[0].sweep], y_range=(0, top)))
+            sweep = seen[0].sweep
+            step = 90 if sweep == "rotate" else None
+            drawn.append(
+                charts.lines(series, title, SWEEP_AXES[sweep], y_range=(0, top), x_step=step)
+            )
         return {words: said, plots: '<div class="pictures">' + "".join(drawn) + "</div>"}
 
     job.wire(work, show, [state, methods, *how.inputs, *made.inputs], [words, plots])

@@ -6,7 +6,7 @@ tests/test_ui.py computes it.
 
 from __future__ import annotations
 
-import gradio as gr
+from gradio import themes
 
 INK, PAPER, PANEL, LINE = "#17212b", "#fbfaf7", "#ffffff", "#dcdcd4"
 DIM, ACCENT, ACCENT_DARK = "#55606c", "#0b6e6e", "#095a5a"
@@ -14,24 +14,24 @@ NIGHT_INK, NIGHT, NIGHT_PANEL, NIGHT_LINE = "#e8eaec", "#12171c", "#1a2129", "#3
 NIGHT_DIM, NIGHT_ACCENT = "#a3aeb9", "#58c4bd"
 ALARM, NIGHT_ALARM = "#9a3412", "#fdba74"
 
-TEAL = gr.themes.Color(
+TEAL = themes.Color(
     name="sightline",
     c50="#eef7f6", c100="#d5ecea", c200="#acd9d5", c300="#79c1bb", c400="#3fa39d", c500="#15837f",
     c600=ACCENT, c700=ACCENT_DARK, c800="#0a4849", c900="#0a3b3d", c950="#042425",
 )  # fmt: skip
 
 
-def theme() -> gr.themes.Base:
+def theme() -> themes.Base:
     """The Gradio theme. Fonts come from Gradio's own wheel: nothing is fetched.
 
     Its semi-bold files hold no Latin letters, hence the weights."""
-    look = gr.themes.Base(
+    look = themes.Base(
         primary_hue=TEAL,
         secondary_hue=TEAL,
         neutral_hue="stone",
         radius_size="sm",
-        font=(gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
-        font_mono=(gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"),
+        font=(themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
+        font_mono=(themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"),
     )
     return look.set(
         body_background_fill=PAPER,
@@ -125,7 +125,8 @@ table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .chart .title {{ font-weight: 700; font-size: 13px; }}
 .chart .grid {{ stroke: var(--border-color-primary); }}
 .chart figcaption {{ display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: .88rem; }}
-.chart figcaption svg {{ width: 26px; }}
+.chart figcaption span {{ display: inline-flex; gap: 6px; align-items: center; }}
+.chart figcaption svg {{ width: 26px; flex: none; }}
 .patches {{ display: flex; gap: 10px; font-size: .85rem; }}
 .patches img {{ image-rendering: pixelated; border: 1px solid var(--border-color-primary); }}
 pre {{ font-size: .82rem; overflow-x: auto; }}

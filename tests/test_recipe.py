@@ -1,6 +1,7 @@
 """A recipe's four views say the same: caption, code, link, PNG; every field comes back."""
 
 import dataclasses
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from core.types import InputError, Settings, setting
 KINDS = (PairSettings, MatchSettings, GeometrySettings)
 
 
-def other_value(f: dataclasses.Field):
+def other_value(f: dataclasses.Field) -> Any:
     """A valid value for this field that is not its default."""
-    about, default = f.metadata, f.default
+    about, default = f.metadata, cast(Any, f.default)
     if about["choices"]:
         return next(key for key in about["choices"] if key != default)
     if isinstance(default, bool):
@@ -37,7 +38,9 @@ def recipe(*settings: Settings) -> Recipe:
     return Recipe("matching", "pair = {PairSettings}", settings)
 
 
-@pytest.mark.parametrize("kind,f", ALL_FIELDS, ids=[f"{k.__name__}.{f.name}" for k, f in ALL_FIELDS])
+@pytest.mark.parametrize(
+    "kind,f", ALL_FIELDS, ids=[f"{k.__name__}.{f.name}" for k, f in ALL_FIELDS]
+)
 def test_link_and_png_restore_every_field(kind, f, tmp_path):
     changed = kind(**{f.name: other_value(f)})
     made = recipe(*(changed if k is kind else k() for k in KINDS))
@@ -104,6 +107,9 @@ def test_settings_check_themselves():
         on: bool = setting(True, "On", "A switch.")
 
     assert Some(share=1, count=4.0) == Some(share=1.0, count=4)  # type: ignore[arg-type]
-    for bad in ({"share": 2}, {"share": float("nan")}, {"count": 2.5}, {"count": None}, {"on": 1}):
+    wrong: list[dict[str, Any]] = [
+        {"share": 2}, {"share": float("nan")}, {"count": 2.5}, {"count": None}, {"on": 1},
+    ]  # fmt: skip
+    for bad in wrong:
         with pytest.raises(InputError):
             Some(**bad)

@@ -4,6 +4,7 @@ import dataclasses
 
 import gradio as gr
 import pytest
+from gradio.context import Context
 
 import app
 from core import runtime
@@ -34,7 +35,7 @@ def test_controls_refuse_what_settings_refuse():
 
 def handler_of(job, work, show=lambda value: {}):
     """The generator that a click runs."""
-    page = gr.context.Context.root_block
+    page = Context.root_block
     before = set(page.fns)
     job.wire(work, show, [], [])
     (new, *_) = [page.fns[k] for k in page.fns if k not in before]
@@ -92,7 +93,7 @@ def test_a_job_shows_progress_with_the_time_left_and_closes_its_work():
 def test_compare_wants_two_to_four():
     with gr.Blocks():
         grid = ui.Compare({k: k for k in "abcde"}, ("a", "b"), {"s": ("S", "A score.", "")})
-        page = gr.context.Context.root_block
+        page = Context.root_block
         before = set(page.fns)
         grid.wire(lambda methods: iter(()), [])
         handler = next(page.fns[k] for k in page.fns if k not in before).fn
@@ -126,7 +127,11 @@ def contrast(a: str, b: str) -> float:
 def test_contrast_is_aa_in_light_and_dark():
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     t = theme
-    pairs = [(text, ground) for text in (t.INK, t.DIM, t.ACCENT, t.ALARM) for ground in (t.PAPER, t.PANEL)]
+    pairs = [
+        (text, ground)
+        for text in (t.INK, t.DIM, t.ACCENT, t.ALARM)
+        for ground in (t.PAPER, t.PANEL)
+    ]
     pairs += [
         (text, ground)
         for text in (t.NIGHT_INK, t.NIGHT_DIM, t.NIGHT_ACCENT, t.NIGHT_ALARM)

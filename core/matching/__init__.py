@@ -15,16 +15,16 @@ import time
 import numpy as np
 
 from core.images import as_rgb, digest
-from core.matching.features import detect
-from core.matching.geometry import (
+from core.matching.errors import (
     candidate_errors_px,
     epipolar_error_px,
     errors_px,
-    estimate,
     pose_error_deg,
-    ransac_bound,
     transfer_error_px,
 )
+from core.matching.features import detect
+from core.matching.geometry import estimate
+from core.matching.learned import MODELS, learned_match
 from core.matching.neighbours import candidates, keep
 from core.matching.stress import stress
 from core.matching.template import template_match
@@ -48,8 +48,8 @@ from core.types import Progress, silent
 __all__ = [
     "ESTIMATORS",
     "GEOMETRIES",
-    "LEARNED",
     "METHODS",
+    "MODELS",
     "Candidates",
     "Features",
     "GeometrySettings",
@@ -63,14 +63,11 @@ __all__ = [
     "estimate",
     "match",
     "pose_error_deg",
-    "ransac_bound",
     "score",
     "select",
     "stress",
     "transfer_error_px",
 ]
-
-LEARNED = ("efficientloftr", "lightglue-superpoint", "dinov2")
 
 Found = tuple[Features, Features, Candidates, dict[str, float], str]
 
@@ -78,8 +75,8 @@ Found = tuple[Features, Features, Candidates, dict[str, float], str]
 def match(
     image0: np.ndarray,
     image1: np.ndarray,
-    settings: MatchSettings = MatchSettings(),  # noqa: B008, frozen
-    geometry: GeometrySettings = GeometrySettings(),  # noqa: B008, frozen
+    settings: MatchSettings = MatchSettings(),
+    geometry: GeometrySettings = GeometrySettings(),
     *,
     K0: np.ndarray | None = None,
     K1: np.ndarray | None = None,
@@ -105,13 +102,7 @@ def match(
     return result
 
 
-def select(
-    result: MatchResult,
-    settings: MatchSettings,
-    *,
-    K0: np.ndarray | None = None,
-    K1: np.ndarray | None = None,
-) -> MatchResult:
+def select(result: MatchResult, settings: MatchSettings) -> MatchResult:
     """The same candidates, chosen again by `ratio`, `cross_check` and `mutual_check`, and verified.
 
     No picture is looked at, so the other fields of `settings` change nothing and stay as they were.
@@ -132,7 +123,7 @@ def select(
         inliers=np.zeros(int(kept.sum()), bool),
         recipe=dataclasses.replace(result.recipe, settings=(settings, *others)),
     )
-    return estimate(chosen, result.geometry, K0=K0, K1=K1)
+    return estimate(chosen, result.geometry)
 
 
 # ---------------------------------------------------------------- the steps
@@ -147,9 +138,7 @@ def _find(
 ) -> Found:
     """Features of both pictures, candidates, seconds and the model's id. `features0`, if known
     already, saves finding them again."""
-    if settings.method in LEARNED:
-        from core.matching.learned import learned_match
-
+    if settings.method in MODELS:
         return learned_match(image0, image1, settings, progress)
     if settings.method == "template":
         return *template_match(image0, image1, settings, progress), ""
@@ -208,7 +197,7 @@ def _scores(found: Candidates, settings: MatchSettings) -> np.ndarray:
     unit length; for bits it is counted as a share of 256.
     """
     distance = found.distance
-    if settings.method == "template" or settings.method in LEARNED:
+    if settings.method == "template" or settings.method in MODELS:
         score = 1 - distance
     else:
         longest = {"orb": 256.0, "orb-flann": 256.0}.get(settings.method, 1.0)
@@ -226,7 +215,7 @@ def _remarks(
     notes = []
     for name, image in (("Picture 0", image0), ("Picture 1", image1)):
         height, width = image.shape[:2]
-        if max(height, width) > settings.max_side_px and settings.method not in LEARNED:
+        if max(height, width) > settings.max_side_px and settings.method not in MODELS:
             notes.append(
                 f"{name} ({width}×{height} px) was reduced to {settings.max_side_px} px on its "
                 "longer side for finding points; coordinates are those of the full picture."
@@ -262,7 +251,7 @@ def _best_rotation(
         here = stage(progress, 0.95 * turns / 4, 0.95 * (turns + 1) / 4)
         turned = np.ascontiguousarray(np.rot90(image1, turns))
         found = _find(image0, turned, settings, here, features0)
-        if found[0].descriptors is not None and settings.method not in LEARNED:
+        if found[0].descriptors is not None and settings.method not in MODELS:
             features0 = found[0]
         back = _turned_back(found[1], turns, image1.shape[1], image1.shape[0])
         result = _verified(

@@ -19,11 +19,18 @@ from core.matching.types import Pair, Truth
 from core.types import InputError, Unavailable
 
 EXAMPLES = {
-    "street": "Street corner (boxes, exact depth)",
-    "poster": "Posters on a wall (homography)",
-    "photo": "Photo and a strong warp",
-    "repetition": "Repeated windows (the ratio test's hard case)",
-    "viewpoint": "Extreme tilt (plain SIFT fails)",
+    "poster": "Posters on a wall",
+    "street": "Street corner",
+    "photo": "Photo, strongly warped",
+    "repetition": "Repeated windows",
+    "viewpoint": "Extreme tilt",
+}
+TITLES = {
+    "poster": "Posters on a wall: flat, so a homography holds exactly",
+    "street": "Street corner: boxes at many depths, cameras and depth known exactly",
+    "photo": "A photograph and a strong warp of it",
+    "repetition": "Repeated windows: the ratio test's hard case",
+    "viewpoint": "Posters seen from far aside: too much for plain SIFT",
 }
 SIZE = 640, 480
 
@@ -169,7 +176,7 @@ def _wall(texture: np.ndarray, eyes: tuple[Eye, Eye], key: str) -> Pair:
                 texture)  # fmt: skip
     H = eyes[1].sees(rect) @ np.linalg.inv(eyes[0].sees(rect))
     truth = Truth(homography=H / np.cbrt(np.linalg.det(H)))
-    return Pair(render([rect], eyes[0])[0], render([rect], eyes[1])[0], truth, EXAMPLES[key])
+    return Pair(render([rect], eyes[0])[0], render([rect], eyes[1])[0], truth, TITLES[key])
 
 
 def _photo(seed: int) -> Pair:
@@ -188,7 +195,7 @@ def _photo(seed: int) -> Pair:
         perspective=0.45, noise=0.02, brightness=-0.08, contrast=0.8, pair_seed=seed,
     )  # fmt: skip
     pair = warp(data.astronaut(), settings)
-    return Pair(pair.image0, pair.image1, pair.truth, EXAMPLES["photo"])
+    return Pair(pair.image0, pair.image1, pair.truth, TITLES["photo"])
 
 
 # ---------------------------------------------------------------- the street
@@ -216,7 +223,7 @@ def _street(rng: np.random.Generator) -> Pair:
     R = eyes[1].R @ eyes[0].R.T
     truth = Truth(K0=eyes[0].K, K1=eyes[1].K, R=R, t=eyes[1].t - R @ eyes[0].t,
                   depth0_m=depth0, depth1_m=depth1)  # fmt: skip
-    return Pair(rgb0, rgb1, truth, EXAMPLES["street"])
+    return Pair(rgb0, rgb1, truth, TITLES["street"])
 
 
 def _box(

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from core.matching.errors import cameras, candidate_errors_px, transfer_error_px
+from core.matching.truth import project
 from core.matching.types import GEOMETRIES, GeometrySettings, MatchResult
-from core.types import InputError
 
 MINIMUM = {"homography": 4, "fundamental": 8, "essential": 6, "affine": 3}
 LINE_PX = 1.0  # points whose RMS distance from a line is below this lie on it
@@ -31,23 +32,26 @@ FEW = 10  # fewer inliers than this may agree by chance
 
 def estimate(
     result: MatchResult,
-    settings: GeometrySettings = GeometrySettings(),  # noqa: B008, frozen
+    settings: GeometrySettings = GeometrySettings(),
     *,
     K0: np.ndarray | None = None,
     K1: np.ndarray | None = None,
 ) -> MatchResult:
     """The same matches, verified again: new model, inliers, pose and notes; nothing is re-matched.
 
-    K0 and K1 (3, 3) in px serve the essential matrix; without them both cameras have `focal_px`
-    and their centre in the picture's middle. The order of the matches is shuffled by the result's
+    K0 and K1 (3, 3) in px serve the essential matrix. They stay with the result; where they are
+    not known, both cameras have `focal_px` and their centre in the picture's middle. The order of the matches is shuffled by the result's
     seed, since OpenCV's estimators always draw the same random numbers.
     With geometry 'none' nothing is tested: no model, every match counts as an inlier, and a note
     says so. If nothing can be estimated, the model is None, no match is an inlier, and a note says
     why. Raises InputError if the essential matrix is asked for and no focal length is known.
     """
-    K0, K1 = _cameras(result, settings, K0, K1)
+    if K0 is not None and K1 is not None:
+        result = dataclasses.replace(result, K0=np.asarray(K0, float), K1=np.asarray(K1, float))
+    result = dataclasses.replace(result, geometry=settings)
+    K0, K1 = cameras(result)
     start = time.perf_counter()
-    fresh: dict[str, Any] = {"model": None, "R": None, "t": None, "geometry": settings}
+    fresh: dict[str, Any] = {"model": None, "R": None, "t": None}
     kinds = [s for s in result.recipe.settings if not isinstance(s, GeometrySettings)]
     fresh["recipe"] = dataclasses.replace(result.recipe, settings=(*kinds, settings))
     notes = [n for n in result.notes if not n.startswith("Verification: ")]
@@ -61,14 +65,14 @@ def estimate(
         points0, points1 = result.points0.astype(np.float64), result.points1.astype(np.float64)
         model, why = _fit(points0, points1, settings, K0, K1, result.settings.seed)
         if model is not None:
-            errors = _errors(model, points0, points1, settings.geometry, K0, K1)
+            fresh["model"] = model
+            errors = candidate_errors_px(dataclasses.replace(result, model=model))[result.kept]
             inliers = errors <= settings.threshold_px
             why = _doubt(model, points0[inliers], points1[inliers], settings.geometry)
         if model is None or why:
-            inliers[:] = False
+            fresh["model"], inliers[:] = None, False
             notes.append(f"Verification: {why}")
         else:
-            fresh["model"] = model
             notes += _cautions(points0[inliers], points1[inliers], count, settings)
             if settings.geometry == "essential":
                 fresh["R"], fresh["t"] = _pose(model, points0[inliers], points1[inliers], K0, K1)
@@ -77,94 +81,6 @@ def estimate(
     return dataclasses.replace(
         result, **fresh, inliers=inliers, notes=tuple(notes), seconds=seconds
     )
-
-
-# ---------------------------------------------------------------- errors
-
-
-def transfer_error_px(model: np.ndarray, points0: np.ndarray, points1: np.ndarray) -> np.ndarray:
-    """(K,) px: how far model·x0 lies from x1; inf where x0 goes to infinity or behind it."""
-    mapped = np.column_stack([points0, np.ones(len(points0))]) @ np.asarray(model).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.linalg.norm(mapped[:, :2] / mapped[:, 2:] - points1, axis=1)
-    return np.where(np.isfinite(error), error, np.inf)
-
-
-def epipolar_error_px(
-    F: np.ndarray, points0: np.ndarray, points1: np.ndarray, *, symmetric: bool = False
-) -> np.ndarray:
-    """(K,) px: the distance of x1 from its epipolar line F x0.
-
-    symmetric takes the larger of that and the distance of x0 from Fᵀ x1. A point at the epipole
-    has no line; its error is inf.
-    """
-    x0 = np.column_stack([points0, np.ones(len(points0))])
-    x1 = np.column_stack([points1, np.ones(len(points1))])
-    line1, line0 = x0 @ np.asarray(F).T, x1 @ np.asarray(F)
-    off = np.abs((x1 * line1).sum(axis=1))  # |x1ᵀ F x0|
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = off / np.hypot(line1[:, 0], line1[:, 1])
-        if symmetric:
-            error = np.maximum(error, off / np.hypot(line0[:, 0], line0[:, 1]))
-    return np.where(np.isfinite(error), error, np.inf)
-
-
-def errors_px(
-    result: MatchResult, *, K0: np.ndarray | None = None, K1: np.ndarray | None = None
-) -> np.ndarray:
-    """(K,) px: each match's error under the result's own model; NaN if it has none.
-
-    Transfer error in picture 1 for homography and affine, symmetric epipolar distance for
-    fundamental and essential (for which K0 and K1 are those given to `match`, if any).
-    """
-    return candidate_errors_px(result, K0=K0, K1=K1)[result.kept]
-
-
-def candidate_errors_px(
-    result: MatchResult, *, K0: np.ndarray | None = None, K1: np.ndarray | None = None
-) -> np.ndarray:
-    """(C,) px: `errors_px` for every candidate, those that were thrown away included.
-
-    NaN throughout for an essential matrix whose cameras aren't given and have no focal length.
-    """
-    pairs, geometry = result.candidates.pairs, result.geometry
-    unknown = geometry.geometry == "essential" and (K0 is None or K1 is None)
-    if result.model is None or (unknown and geometry.focal_px <= 0):
-        return np.full(len(pairs), np.nan)
-    K0, K1 = _cameras(result, geometry, K0, K1)
-    points0, points1 = result.keypoints0[pairs[:, 0]], result.keypoints1[pairs[:, 1]]
-    return _errors(result.model, points0, points1, geometry.geometry, K0, K1)
-
-
-def pose_error_deg(
-    R: np.ndarray, t: np.ndarray, R_true: np.ndarray, t_true: np.ndarray
-) -> tuple[float, float]:
-    """The angle of the rotation between R and R_true, and that between t and t_true's directions.
-
-    The translation angle is NaN if either has no length: a direction is all two views can tell.
-    """
-    turn = np.asarray(R) @ np.asarray(R_true).T
-    # atan2 keeps its digits near 0 and 180 degrees, where arccos of the trace loses them.
-    axis = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
-    rotation = np.degrees(np.arctan2(np.linalg.norm(axis), np.trace(turn) - 1))
-    t, t_true = np.ravel(t), np.ravel(t_true)
-    if not (np.linalg.norm(t) > 0 and np.linalg.norm(t_true) > 0):
-        return float(rotation), float("nan")
-    direction = np.degrees(np.arctan2(np.linalg.norm(np.cross(t, t_true)), t @ t_true))
-    return float(rotation), float(direction)
-
-
-def ransac_bound(inlier_share: float, sample_size: int, confidence: float) -> float:
-    """N = log(1 − p) / log(1 − wˢ): samples until one is free of outliers with probability p.
-
-    w in [0, 1] is the share of inliers and s the sample size; inf if w is 0, 1 if w is 1.
-    """
-    good = inlier_share**sample_size
-    if good <= 0:
-        return float("inf")
-    if good >= 1:
-        return 1.0
-    return float(max(1.0, np.log(1 - confidence) / np.log1p(-good)))
 
 
 # ---------------------------------------------------------------- estimation
@@ -182,7 +98,7 @@ def _fit(
     import cv2
 
     kind, least = settings.geometry, MINIMUM[settings.geometry]
-    title = GEOMETRIES[kind].split(" (")[0].lower()
+    title = GEOMETRIES[kind].lower()
     if len(points0) < least:
         return None, (
             f"{_matches(len(points0))} left, and the {title} needs at least {least}. Raise the "
@@ -276,7 +192,7 @@ def _polished(
     optimum end in the same place, so that the answer hangs little on which random sample won.
     """
     T0, T1 = _centring(points0), _centring(points1)
-    a, b = _mapped(T0, points0), _mapped(T1, points1)
+    a, b = project(T0, points0), project(T1, points1)
     G = T1 @ H @ np.linalg.inv(T0)
     if abs(G[2, 2]) < 1e-9:
         return H
@@ -327,7 +243,7 @@ def _pose(
 
 def _doubt(model: np.ndarray, inliers0: np.ndarray, inliers1: np.ndarray, kind: str) -> str:
     """A sentence if the model says nothing, although one was found; else ''."""
-    title = GEOMETRIES[kind].split(" (")[0].lower()
+    title = GEOMETRIES[kind].lower()
     if len(inliers0) < MINIMUM[kind]:
         return (
             f"too few matches ({len(inliers0)}) agree with the best {title} found. Raise the "
@@ -388,50 +304,9 @@ def _matches(count: int) -> str:
 # ---------------------------------------------------------------- small geometry
 
 
-def _errors(
-    model: np.ndarray,
-    points0: np.ndarray,
-    points1: np.ndarray,
-    kind: str,
-    K0: np.ndarray,
-    K1: np.ndarray,
-) -> np.ndarray:
-    if kind in ("homography", "affine"):
-        return transfer_error_px(model, points0, points1)
-    F = model if kind == "fundamental" else np.linalg.inv(K1).T @ model @ np.linalg.inv(K0)
-    return epipolar_error_px(F, points0, points1, symmetric=True)
-
-
-def _cameras(
-    result: MatchResult, settings: GeometrySettings, K0: np.ndarray | None, K1: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """K0 and K1 as given, or from the focal length; identity where the geometry needs none."""
-    if settings.geometry != "essential":
-        return np.eye(3), np.eye(3)
-    if (K0 is None or K1 is None) and settings.focal_px <= 0:
-        raise InputError(
-            "The essential matrix needs the focal length in pixels. Give it under Focal length "
-            "(about 1.2 × the picture's longer side for a phone), or choose Fundamental matrix."
-        )
-    f = settings.focal_px
-
-    def central(size: tuple[int, int]) -> np.ndarray:
-        return np.array([[f, 0, size[0] / 2], [0, f, size[1] / 2], [0, 0, 1.0]])
-
-    return (
-        central(result.size0) if K0 is None else np.asarray(K0, np.float64),
-        central(result.size1) if K1 is None else np.asarray(K1, np.float64),
-    )
-
-
 def _normalised(points: np.ndarray, K: np.ndarray) -> np.ndarray:
     """(K, 2) pixels as directions x/z, y/z."""
-    return _mapped(np.linalg.inv(K), points)
-
-
-def _mapped(H: np.ndarray, points: np.ndarray) -> np.ndarray:
-    mapped = np.column_stack([points, np.ones(len(points))]) @ H.T
-    return mapped[:, :2] / mapped[:, 2:]
+    return project(np.linalg.inv(K), points)
 
 
 def _centring(points: np.ndarray) -> np.ndarray:

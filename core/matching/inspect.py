@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core import draw
-from core.matching.geometry import candidate_errors_px
+from core.matching.errors import candidate_errors_px
 from core.matching.truth import error_px
 from core.matching.types import MatchResult, Pair
 

@@ -35,7 +35,7 @@ class PairSettings(Settings):
     source: str = setting(
         "example", "Pictures", "An example, a warp, or your own two.", choices=SOURCES
     )
-    example: str = setting("street", "Example", "A pair with exact truth.", choices=EXAMPLES)
+    example: str = setting("poster", "Example", "A pair with exact truth.", choices=EXAMPLES)
     corners: tuple[float, ...] = setting(
         (0.0,) * 8, "Corners", "Moves of the four corners TL, TR, BR, BL: x, y as shares of the "
         "picture's width and height.", minimum=-2.0, maximum=2.0, shown=False,
@@ -74,7 +74,7 @@ class PairSettings(Settings):
 
 
 def make_pair(
-    settings: PairSettings | None = None,
+    settings: PairSettings = PairSettings(),
     image0: np.ndarray | None = None,
     image1: np.ndarray | None = None,
 ) -> Pair:
@@ -83,7 +83,6 @@ def make_pair(
     image0 (H, W, 3) uint8 is needed for photos, and for a warp unless the example photo will do;
     image1 only for photos. Raises InputError if a photo is missing, Unavailable as `make` does.
     """
-    settings = settings or PairSettings()
     if settings.source == "example":
         return make(settings.example, settings.pair_seed)
     if settings.source == "photos":

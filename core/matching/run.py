@@ -66,7 +66,14 @@ def run(
         settings=(source, settings, geometry),
         inputs=inputs,
     )
-    return scored(pair, replace(result, recipe=recipe), truth_text)
+    notes = result.notes
+    deep = pair.truth is not None and pair.truth.homography is None
+    if deep and geometry.geometry in ("homography", "affine"):
+        notes += (
+            "This scene isn't flat, so one homography fits only a part of it: matches can be right "
+            "and still disagree. Choose the fundamental matrix.",
+        )
+    return scored(pair, replace(result, recipe=recipe, notes=notes), truth_text)
 
 
 def match_pair(

@@ -15,6 +15,7 @@ import re
 
 import numpy as np
 
+from core.matching.errors import pose_error_deg
 from core.matching.types import MatchResult, Truth
 from core.types import InputError
 
@@ -170,7 +171,6 @@ def _pose_scores(result: MatchResult, truth: Truth) -> dict[str, float]:
         return dict.fromkeys(names, np.nan)
     if result.R is None or result.t is None:
         return dict.fromkeys(names, np.inf)
-    from core.matching.geometry import pose_error_deg
 
     return dict(zip(names, pose_error_deg(result.R, result.t, truth.R, truth.t), strict=True))
 

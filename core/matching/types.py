@@ -176,7 +176,7 @@ class MatchResult:
     matrix (float64) that takes picture 0 to picture 1 — for a homography or affine x1 ~ M x0, for
     fundamental x1ᵀ M x0 = 0 in pixels, for essential the same in normalised coordinates — or None.
     R (3, 3) and t (3,), unit length, are the relative pose when the geometry is essential:
-    x1 = R x0 + t. size0 and size1 are (width, height). notes are plain sentences about what
+    x1 = R x0 + t; K0 and K1 (3, 3) px are the cameras, where known. size0 and size1 are (width, height). notes are plain sentences about what
     a person should know.
     """
 
@@ -195,6 +195,8 @@ class MatchResult:
     recipe: Recipe
     R: np.ndarray | None = None
     t: np.ndarray | None = None
+    K0: np.ndarray | None = None
+    K1: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

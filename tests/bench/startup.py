@@ -57,12 +57,13 @@ def main(runs: int = 5) -> float:
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         empty = Path(folder, "empty.py")
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=FLAGS
-        )
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         seconds: dict[str, list[float]] = {"empty": [], "sightline": []}
         for run in range(runs + 1):
-            ports = 18400 + 2 * run + os.getpid() % 500 * 10, 18401 + 2 * run + os.getpid() % 500 * 10
+            ports = (
+                18400 + 2 * run + os.getpid() % 500 * 10,
+                18401 + 2 * run + os.getpid() % 500 * 10,
+            )
             empty.write_text(EMPTY.format(port=ports[0]))
             commands = {
                 "empty": [sys.executable, str(empty)],

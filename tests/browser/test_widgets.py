@@ -649,11 +649,11 @@ def test_open_a_figure_with_the_button(app, open_page, tmp_path):
     (tmp_path / "plain.png").write_bytes(figure())
     (tmp_path / "figure.png").write_bytes(figure(sightline=json.dumps({"link": LINK})))
     button = page.locator("#restore button")
+    page.locator("#overlay .ov-stage").wait_for()  # all is mounted, nothing takes the focus away
 
     def choose(name):
-        button.focus()
         with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
+            button.press("Enter")
         chooser.value.set_files(tmp_path / name)
 
     choose("plain.png")
