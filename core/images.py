@@ -24,6 +24,8 @@ def load(source: str | Path, name: str = "The picture") -> np.ndarray:
     from PIL import Image, ImageOps
 
     path = Path(source)
+    if path.is_dir():
+        raise InputError(f"{name}: {path.name} is a folder. Choose a picture in it.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -132,4 +134,6 @@ def digest(array: np.ndarray) -> str:
     """SHA-256 of an array's type, shape and bytes: which input made a result."""
     array = np.ascontiguousarray(array)
     head = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(head + array.tobytes()).hexdigest()
+    made = hashlib.sha256(head)
+    made.update(array)  # the buffer itself: a copy of a large photo would be 300 MB
+    return made.hexdigest()

@@ -21,7 +21,7 @@ import shutil
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +76,13 @@ class ModelSpec:
         mb = self.download_mb
         size = f"{mb / 1000:.1f} GB" if mb >= 1000 else f"{mb:.0f} MB"
         return f"{size}, licence {self.licence}"
+
+
+def table(specs: Iterable[ModelSpec]) -> str:
+    """The models as the README's Markdown table."""
+    rows = ["| key | weights | size, licence | to know |", "|---|---|---|---|"]
+    rows += [f"| `{s.key}` | `{s.source}` | {s.about} | {s.note} |" for s in specs]
+    return "\n".join(rows)
 
 
 # ---------------------------------------------------------------- where the weights are

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -55,7 +56,7 @@ class Recipe:
         return {
             f.name: getattr(settings, f.name)
             for settings in self.settings
-            for f in dataclasses.fields(settings)  # type: ignore[arg-type]
+            for f in dataclasses.fields(settings)
             if getattr(settings, f.name) != f.default
         }
 
@@ -63,7 +64,7 @@ class Recipe:
         """One line under a figure: what was set, by which model, in which versions."""
         said = []
         for settings in self.settings:
-            for f in dataclasses.fields(settings):  # type: ignore[arg-type]
+            for f in dataclasses.fields(settings):
                 value = getattr(settings, f.name)
                 if value == f.default and f.name not in ("method", "seed"):
                     continue
@@ -155,7 +156,7 @@ def from_link(link: str | Mapping[str, str], kinds: Iterable[type[S]]) -> tuple[
         query = dict(link)
     made = []
     for kind in kinds:
-        fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        fields = {f.name: f for f in dataclasses.fields(kind)}
         given = {name: _from_text(query[name], f) for name, f in fields.items() if name in query}
         made.append(kind(**given))
     return tuple(made)
@@ -165,7 +166,7 @@ def _constructor(settings: Settings) -> str:
     name = type(settings).__name__
     given = [
         f"{f.name}={getattr(settings, f.name)!r}"
-        for f in dataclasses.fields(settings)  # type: ignore[arg-type]
+        for f in dataclasses.fields(settings)
         if getattr(settings, f.name) != f.default
     ]
     return f"{name}({', '.join(given)})"
@@ -199,6 +200,7 @@ def _from_text(text: str, f: dataclasses.Field) -> Any:
             return tuple(float(v) for v in text.split(",")) if text else ()
     except (ValueError, KeyError):
         raise InputError(
-            f"The link's {f.name}={text!r} can't be read. Remove it from the address and reload."
+            f"The link's {f.name}={reprlib.repr(text)} can't be read. Remove it from the address "
+            "and reload."
         ) from None
     return text

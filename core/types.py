@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -80,11 +81,12 @@ def setting(
     return field(default=default, metadata=about)
 
 
+@dataclass(frozen=True)
 class Settings:
     """Base of every settings dataclass: checks each field against its own metadata."""
 
     def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+        for f in dataclasses.fields(self):
             value = _converted(getattr(self, f.name), f)
             object.__setattr__(self, f.name, value)
 
@@ -111,8 +113,9 @@ def _converted(value: Any, f: dataclasses.Field) -> Any:
         elif not isinstance(value, str):
             raise TypeError
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{label} can't be {value!r}. Give a value like {default!r}.") from None
-    numbers = value if isinstance(value, tuple) else (value,)
+        given = "empty" if value is None else reprlib.repr(value)
+        raise InputError(f"{label} can't be {given}. Give a value like {default!r}.") from None
+    numbers: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
     if not isinstance(default, str | bool):
         low, high, unit = about["minimum"], about["maximum"], about["unit"]
         for number in numbers:
@@ -129,7 +132,7 @@ def _converted(value: Any, f: dataclasses.Field) -> Any:
                 )
     if about["choices"] is not None and value not in about["choices"]:
         raise InputError(
-            f"{label} has no choice {value!r}. Choose one of: {', '.join(about['choices'])}."
+            f"{label} has no choice {reprlib.repr(value)}. Choose one of: {', '.join(about['choices'])}."
         )
     return value
 

@@ -21,12 +21,12 @@ from demos import matching_panels as panels
 from demos import ui
 from demos.widgets.corner_warp import CornerWarp
 from demos.widgets.match_view import MatchView
-from demos.widgets.photo import Photo
+from demos.widgets.photo import Photo, photo
 
 WARPS = ("rotate_deg", "scale", "perspective", "blur_px", "noise", "brightness", "contrast")
 GEOMETRY = ("geometry", "estimator", "threshold_px", "confidence", "max_iterations", "focal_px")
 SHOWN_SIDE_PX = 1400  # pictures sent to the browser are reduced to this; coordinates are not
-MOST_REJECTED = 1500
+MOST_REJECTED = 5000
 BY_TRUTH, BY_DECISION = "truth", "decision"
 
 
@@ -185,8 +185,8 @@ def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
     with gr.Column(visible=True) as example:
         made.draw("example")
     with gr.Column(visible=False) as own:
-        photo0 = Photo("Picture 0", height=190)
-        photo1 = Photo("Picture 1", height=190, visible=False)
+        photo0 = photo("Picture 0")
+        photo1 = photo("Picture 1", visible=False)
         with gr.Accordion("I know the truth", open=False, visible=False) as known:
             truth_file = gr.File(
                 label="3×3 homography, or K0, K1, R and t, as a text file", height=110
@@ -197,7 +197,6 @@ def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
         made.draw("corners", "rotate_deg", "scale", "perspective")
         with gr.Accordion("Light, lens and sensor", open=False):
             made.draw("blur_px", "noise", "brightness", "contrast")
-    made.draw("pair_seed")
 
     source, corners = made.widgets["source"], made.widgets["corners"]
 

@@ -91,7 +91,9 @@ def theme() -> themes.Base:
 
 
 CSS = f"""
-.gradio-container {{ max-width: 1440px !important; margin: 0 auto; }}
+.gradio-container {{ width: 100% !important; max-width: 1440px !important; margin: 0 auto; }}
+@media (max-width: 640px) {{ .main.fillable {{ padding: 12px !important; }} }}
+.dark {{ --color-accent: {NIGHT_ACCENT}; }}
 .masthead {{ justify-content: space-between; align-items: center; }}
 .masthead > :last-child {{ flex: 0 0 auto !important; width: auto; }}
 .masthead h1 {{ font-size: 1.55rem; letter-spacing: -0.01em; margin: 0; }}

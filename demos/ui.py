@@ -65,7 +65,7 @@ class Controls:
 
     def __init__(self, *kinds: type[Settings]):
         self.kinds = kinds
-        self.fields = {f.name: f for kind in kinds for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        self.fields = {f.name: f for kind in kinds for f in dataclasses.fields(kind)}
         self.widgets: dict[str, Any] = {}
 
     def draw(self, *names: str) -> None:
@@ -91,7 +91,7 @@ class Controls:
         """Settings of each class from the widgets' values. Raises InputError."""
         by_name = dict(zip(self.fields, values, strict=True))
         return tuple(
-            kind(**{f.name: by_name[f.name] for f in dataclasses.fields(kind)})  # type: ignore[arg-type]
+            kind(**{f.name: by_name[f.name] for f in dataclasses.fields(kind)})
             for kind in self.kinds
         )
 

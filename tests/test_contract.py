@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import demos
-from core.models import ModelSpec
+from core.models import ModelSpec, table
 from core.types import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -116,12 +116,13 @@ def test_settings_declare_all_a_page_needs(kind):
 
 
 def test_every_model_is_pinned_and_licensed():
-    specs = [
-        spec
+    specs = {
+        spec.key: spec
         for path in CORE
         for spec in getattr(importlib.import_module(module_name(path)), "MODELS", {}).values()
-    ]
+    }.values()
     assert specs and all(isinstance(spec, ModelSpec) for spec in specs)
+    assert table(specs) in (ROOT / "README.md").read_text(), "the README's table is the specs'"
     for spec in specs:
         assert spec.licence and spec.download_mb > 0 and spec.revision, spec.key
 

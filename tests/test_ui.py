@@ -1,6 +1,8 @@
 """The shell: widgets from settings and back, errors as sentences, contrast, the command line."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -33,13 +35,19 @@ def test_controls_refuse_what_settings_refuse():
         made.read(list((values | {"seed": None}).values()))
 
 
-def handler_of(job, work, show=lambda value: {}):
-    """The generator that a click runs."""
+def wired(wire: Callable[[], Any]) -> Callable[..., Any]:
+    """The handler that `wire` registers first: what a click runs."""
     page = Context.root_block
+    assert page is not None
     before = set(page.fns)
-    job.wire(work, show, [], [])
-    (new, *_) = [page.fns[k] for k in page.fns if k not in before]
-    return new.fn
+    wire()
+    handler = next(page.fns[k].fn for k in page.fns if k not in before)
+    assert handler is not None
+    return handler
+
+
+def handler_of(job: ui.Job, work, show=lambda value: {}) -> Callable[..., Any]:
+    return wired(lambda: job.wire(work, show, [], []))
 
 
 @pytest.mark.parametrize(
@@ -93,10 +101,7 @@ def test_a_job_shows_progress_with_the_time_left_and_closes_its_work():
 def test_compare_wants_two_to_four():
     with gr.Blocks():
         grid = ui.Compare({k: k for k in "abcde"}, ("a", "b"), {"s": ("S", "A score.", "")})
-        page = Context.root_block
-        before = set(page.fns)
-        grid.wire(lambda methods: iter(()), [])
-        handler = next(page.fns[k] for k in page.fns if k not in before).fn
+        handler = wired(lambda: grid.wire(lambda methods: iter(()), []))
         for chosen in (["a"], list("abcde")):
             (update,) = handler(chosen)
             assert "Choose two to four" in update[grid.job.status]

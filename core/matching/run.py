@@ -57,9 +57,8 @@ def run(
     if truth_text:
         pair = replace(pair, truth=load_truth(truth_text))
     result = match_pair(pair, settings, geometry, progress=stage(progress, 0.1, 0.95))
-    given = {"photos": ("image0", "image1"), "warp": ("image0",), "example": ()}[source.source]
-    arrays = {"image0": image0, "image1": image1}
-    inputs = {name: digest(arrays[name]) for name in given if arrays[name] is not None}
+    used = {"photos": (image0, image1), "warp": (image0,), "example": ()}[source.source]
+    inputs = {f"image{k}": digest(image) for k, image in enumerate(used) if image is not None}
     recipe = replace(
         result.recipe,
         program=_program(tuple(inputs), bool(truth_text)),

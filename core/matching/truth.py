@@ -191,6 +191,7 @@ def load_truth(text: str | bytes, *, first_pixel: float = 0.0) -> Truth:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise InputError(f"The truth file is not plain text. {how}") from None
+    text = text.removeprefix("\ufeff")  # what some editors put before the first letter
     if any(ord(c) < 32 and c not in "\t\r\n\f" for c in text):
         raise InputError(f"The truth file is not plain text. {how}")
     text = re.sub(r"#.*", "", text)
