@@ -24,6 +24,7 @@ run: $(VENV)/.app
 test: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	rm -f demos/widgets/*.pyi  # Gradio writes these stubs at import and doesn't keep them fresh
 	$(VENV)/bin/pyright
 	$(PYTHON) -m pytest $(ARGS)
 

@@ -77,7 +77,7 @@ def as_rgb(image: Any, name: str = "The picture") -> np.ndarray:
     _check_size(array.shape[1], array.shape[0], name)
     array = _to_uint8(array, name)
     if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=2)
+        array = np.dstack([array] * 3)
     if array.shape[2] == 4:
         alpha = array[..., 3:].astype(np.float32) / 255
         array = (array[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)

@@ -131,9 +131,8 @@ def _converted(value: Any, f: dataclasses.Field) -> Any:
                     else f"{label} is {number:g}. Give a finite number."
                 )
     if about["choices"] is not None and value not in about["choices"]:
-        raise InputError(
-            f"{label} has no choice {reprlib.repr(value)}. Choose one of: {', '.join(about['choices'])}."
-        )
+        given, known = reprlib.repr(value), ", ".join(about["choices"])
+        raise InputError(f"{label} has no choice {given}. Choose one of: {known}.")
     return value
 
 

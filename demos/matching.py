@@ -17,8 +17,9 @@ from core.matching.run import STATE_COLOURS, TRUTH_COLOURS, Run, run, scored
 from core.matching.truth import right
 from core.matching.types import METHOD_HELP, GeometrySettings, MatchSettings
 from core.types import InputError
+from demos import markup, ui
 from demos import matching_panels as panels
-from demos import ui
+from demos.matching_inside import Inside
 from demos.widgets.corner_warp import CornerWarp
 from demos.widgets.match_view import MatchView
 from demos.widgets.photo import Photo, photo
@@ -59,7 +60,7 @@ def build(run: Callable[..., Run] = run) -> None:
                 with gr.Tab("Numbers"):
                     numbers = ui.text()
 
-    inside = panels.Inside(state, picked)
+    inside = Inside(state, picked)
     panels.compare_and_sweep(made, state, photo0, photo1)
     with ui.panel("Score"):
         scores = ui.text()
@@ -212,7 +213,7 @@ def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
             image = images.load(path, "Picture 0") if path else make("photo").image0
             small, _ = images.fit(image, 640)
             shown[drag] = {
-                "image": ui.data_uri(small), "width": image.shape[1], "height": image.shape[0],
+                "image": markup.data_uri(small), "width": image.shape[1], "height": image.shape[0],
                 "corners": list(moved),
             }  # fmt: skip
         return shown
@@ -272,7 +273,7 @@ def view_value(found: Run, by: str) -> dict[str, Any]:
     views = ((pair.image0, result.features0), (pair.image1, result.features1))
     for v, (image, features) in enumerate(views):
         small, _ = images.fit(image, SHOWN_SIDE_PX)
-        value[f"image{v}"] = ui.data_uri(small)
+        value[f"image{v}"] = markup.data_uri(small)
         value[f"size{v}"] = [image.shape[1], image.shape[0]]
         value[f"keypoints{v}"] = {
             "xy": np.round(features.xy, 1).tolist(),

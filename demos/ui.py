@@ -6,28 +6,26 @@ them as the sentence that core wrote; anything else is a bug, is printed on the 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
 import functools
 import html
-import io
 import math
 import tempfile
 import traceback
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.context import Context
 
 from core.recipe import Recipe, from_link
 from core.runtime import Done, Part, Tick
 from core.types import Compared, InputError, Settings, Unavailable
+from demos import markup
 
 ROOT = Path(__file__).parents[1]
 LATEX = [
@@ -161,6 +159,11 @@ def _widget(f: dataclasses.Field) -> Any:
 # ---------------------------------------------------------------- running
 
 
+def text(**kwargs: Any) -> gr.HTML:
+    """A place for words, tables and pictures that this module's functions write as HTML."""
+    return gr.HTML("", padding=False, apply_default_css=False, **kwargs)
+
+
 def said(text: str) -> str:
     """A sentence for the status line, announced to screen readers."""
     return f'<div class="said" role="alert">{html.escape(text)}</div>'
@@ -267,79 +270,6 @@ def guard(call: Callable[..., dict], status: Any) -> Callable[..., dict]:
     return handler
 
 
-# ---------------------------------------------------------------- showing
-
-
-def text(**kwargs: Any) -> gr.HTML:
-    """A place for words, tables and pictures that this module's functions write as HTML."""
-    return gr.HTML("", padding=False, apply_default_css=False, **kwargs)
-
-
-def pictures(shown: Iterable[tuple[np.ndarray, str]]) -> str:
-    """Pictures (RGB uint8) with their captions, side by side where there is room."""
-    cells = "".join(
-        f'<figure><img src="{data_uri(image, lossless=True)}" alt="{html.escape(caption)}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        for image, caption in shown
-    )
-    return f'<div class="pictures">{cells}</div>'
-
-
-def data_uri(image: np.ndarray, *, lossless: bool = False) -> str:
-    """A picture (RGB uint8) as a data URI for widgets that draw in the browser."""
-    from PIL import Image
-
-    file, kind = io.BytesIO(), "png" if lossless else "jpeg"
-    Image.fromarray(image).save(file, kind, **({} if lossless else {"quality": 92}))
-    return f"data:image/{kind};base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def number(value: float, unit: str = "") -> str:
-    """A number as a person reads it: three figures, a dash where unknown."""
-    if value is None or math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞"
-    shown = f"{value:.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.3g}"
-    return f"{shown} {unit}".rstrip()
-
-
-def table(rows: Iterable[Sequence[str]], head: Sequence[str], classes: Sequence[str]) -> str:
-    """An HTML table; `classes` gives each column '' (text), 'n' (number) or 'why' (remark)."""
-    top = "".join(
-        f'<th class="{c}">{html.escape(h)}</th>' for h, c in zip(head, classes, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{c}">{html.escape(v)}</td>' for v, c in zip(row, classes, strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table class="facts"><tr>{top}</tr>{body}</table></div>'
-
-
-Help = Mapping[str, tuple[str, str, str]]  # score → label, one-line meaning, unit
-
-
-def score_table(scores: Mapping[str, float], meaning: Help) -> str:
-    """Scores with what each one means."""
-    rows = [
-        (meaning[key][0], number(value, meaning[key][2]), meaning[key][1])
-        for key, value in scores.items()
-    ]
-    return table(rows, ("Score", "Value", "What it says"), ("", "n", "why"))
-
-
-def compare_table(compared: Sequence[Compared], meaning: Help) -> str:
-    """Scores of several methods, one column each."""
-    keys = list(compared[0].scores) if compared else []
-    rows = [(meaning[k][0], *(number(c.scores[k], meaning[k][2]) for c in compared)) for k in keys]
-    head = ("Score", *(c.name for c in compared))
-    return table(rows, head, ("", *("n" for _ in compared)))
-
-
 # ---------------------------------------------------------------- panels
 
 
@@ -358,7 +288,7 @@ def lesson(slug: str) -> None:
 class Compare:
     """Part of the Compare panel: up to four methods on the same input, in a grid with scores."""
 
-    def __init__(self, methods: Mapping[str, str], chosen: Sequence[str], meaning: Help):
+    def __init__(self, methods: Mapping[str, str], chosen: Sequence[str], meaning: markup.Help):
         self.methods = gr.CheckboxGroup(
             [(title, key) for key, title in methods.items()],
             value=list(chosen),
@@ -386,8 +316,8 @@ class Compare:
 
         def show(found: tuple[Compared, ...]) -> dict:
             return {
-                self.answers: pictures((c.picture, c.name) for c in found),
-                self.scores: compare_table(found, self.meaning),
+                self.answers: markup.pictures((c.picture, c.name) for c in found),
+                self.scores: markup.compare_table(found, self.meaning),
             }
 
         return self.job.wire(start, show, [self.methods, *inputs], [self.answers, self.scores])

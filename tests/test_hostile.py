@@ -5,11 +5,14 @@ with every output left as it was, or in a result, with notes where a person shou
 """
 
 import html
+import inspect
 import io
 import re
+import time
 import zipfile
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +160,6 @@ def bomb() -> bytes:
     Image.new("1", (8, 8)).save(file, "png")
     data = bytearray(file.getvalue())
     data[16:24] = (20000).to_bytes(4, "big") + (10000).to_bytes(4, "big")
-    import zlib
-
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
     return bytes(data)
 
@@ -168,7 +169,7 @@ def one_line() -> np.ndarray:
     image = flat(400, 100, 128)
     for x, value in zip(range(24, 380, 14), np.random.default_rng(3).integers(0, 255, 26),
                         strict=True):  # fmt: skip
-        cv2.circle(image, (x, 50), 2 + x % 3, int(value).__index__(), -1)
+        cv2.circle(image, (x, 50), 2 + x % 3, int(value), -1)
     return image
 
 
@@ -378,10 +379,48 @@ def test_wildly_different_sizes(tab, folder):
 
 def test_twelve_thousand_pixels_wide(tab, folder):
     path = huge(folder / "huge.jpg")
+    start = time.process_time()  # other work on this machine doesn't count
     found = tab.result(path, path, source="photos", max_keypoints=200)
+    assert time.process_time() - start < 15
     assert found.pair.image0.shape == (9000, 12000, 3)
     check_notes(found, r"12000×9000 px\) was reduced to 1600 px")
     assert np.allclose(found.result.model, np.eye(3), atol=1e-3)
+
+
+def poor_pair(kind: str, folder: Path) -> tuple[Path, Path]:
+    """Two pictures that match badly."""
+    if kind == "a corner":
+        images = one_corner(), TEXTURE
+    elif kind == "a line":
+        images = one_line(), one_line()
+    elif kind == "a strip":
+        images = texture(9, 300), texture(9, 300)
+    else:
+        images = texture(70, 66, 1), texture(801, 603, 2)
+    first, second = (photo(image, folder / f"{kind}{k}.png") for k, image in enumerate(images))
+    return first, second
+
+
+@pytest.mark.parametrize("geometry", ["homography", "fundamental", "none"])
+@pytest.mark.parametrize("kind", ["a corner", "a line", "a strip", "strangers"])
+def test_every_panel_bears_a_poor_result(tab, folder, kind, geometry):
+    """What else acts on a result: panels, re-estimation, colours. None may call itself a bug."""
+    found = tab.result(*poor_pair(kind, folder), source="photos", geometry=geometry)
+    tried = 0
+    for handler in tab.page.fns.values():
+        call = handler.fn
+        if not handler.inputs or handler.inputs[0] is not tab.state or call is None:
+            continue
+        if inspect.isgeneratorfunction(call) or "event" in inspect.signature(call).parameters:
+            continue  # long work, and what needs a click's place
+        if any(isinstance(out, gr.File) for out in handler.outputs):
+            continue  # files: see test_export.py
+        answer = call(found, *(w.value for w in handler.inputs[1:]))
+        tried += 1
+        for said in answer.values() if isinstance(answer, dict) else ():
+            if isinstance(said, str) and 'role="alert"' in said:
+                check_sentence(words(said), "")
+    assert tried >= 6
 
 
 # ---------------------------------------------------------------- odd files that are fine
@@ -402,7 +441,7 @@ FINE = [
     ("moving.gif", animated),
     ("moving.webp", animated),
     ("wrong-name.png", shown(TEXTURE, format="bmp")),
-    ("name with spaces & <b>ümläut</b>.png".replace("/", "∕"), shown(TEXTURE)),
+    ("name with spaces & <b>ümläut.png", shown(TEXTURE)),
 ]
 
 
@@ -544,4 +583,4 @@ def test_links_that_name_nothing_are_the_defaults(link):
 
 def test_the_example_still_opens_at_the_end(tab):
     found = tab.result(max_keypoints=500)
-    assert found.scores["precision"] > 0.9 and found.result.model is not None
+    assert found.scores["corner_error_px"] < 3

@@ -363,10 +363,3 @@ def test_near_descriptors_meet_in_a_bucket():
     assert is_picture(search_trees.lsh_picture(counts))
     with pytest.raises(InputError, match="63 bits"):
         search_trees.lsh_keys(rows, 63)
-
-
-def test_distinctive_means_far_from_all_others():
-    rows = np.array([[0, 0], [3, 4], [3, 4], [9, 12]], np.float32)
-    assert search_trees.distinctiveness(rows).tolist() == [5, 0, 0, 10]
-    bits = np.array([[0], [1], [255]], np.uint8)
-    assert search_trees.distinctiveness(bits).tolist() == [1, 1, 7]

@@ -12,7 +12,7 @@ import app
 from core import runtime
 from core.matching.types import GeometrySettings, MatchSettings
 from core.types import Compared, InputError, Unavailable
-from demos import theme, ui
+from demos import markup, theme, ui
 
 
 def test_controls_give_the_defaults_back():
@@ -108,13 +108,13 @@ def test_compare_wants_two_to_four():
 
 
 def test_tables_escape_and_say_unknown():
-    shown = ui.compare_table(
+    shown = markup.compare_table(
         [Compared(1, 1, 0, "<b>", None, {"s": float("nan")})],  # type: ignore[arg-type]
         {"s": ("Score", "A score.", "px")},
     )
     assert "&lt;b&gt;" in shown and "–" in shown
-    assert ui.number(float("inf")) == "∞" and ui.number(0.12345) == "0.123"
-    assert ui.number(1234.5, "px") == "1234 px"
+    assert markup.number(float("inf")) == "∞" and markup.number(0.12345) == "0.123"
+    assert markup.number(1234.5, "px") == "1234 px"
 
 
 def contrast(a: str, b: str) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core import draw
-from core.images import digest
 from core.matching import match
 from core.matching.inspect import decisions
 from core.matching.pairs import PairSettings, make_pair
@@ -58,7 +57,10 @@ def run(
         pair = replace(pair, truth=load_truth(truth_text))
     result = match_pair(pair, settings, geometry, progress=stage(progress, 0.1, 0.95))
     used = {"photos": (image0, image1), "warp": (image0,), "example": ()}[source.source]
-    inputs = {f"image{k}": digest(image) for k, image in enumerate(used) if image is not None}
+    # The digests are those of the pair's pictures, which lie beside the exported script: a large
+    # photo to be warped has been reduced.
+    names = [f"image{k}" for k, image in enumerate(used) if image is not None]
+    inputs = {name: result.recipe.inputs[name] for name in names}
     recipe = replace(
         result.recipe,
         program=_program(tuple(inputs), bool(truth_text)),
@@ -94,7 +96,9 @@ def scored(pair: Pair, result: MatchResult, truth_text: str = "") -> Run:
 
 
 def _program(inputs: tuple[str, ...], with_truth: bool) -> str:
-    lines = ["from dataclasses import replace", ""] if with_truth else []
+    lines = []
+    if with_truth:
+        lines = ["from dataclasses import replace", "from pathlib import Path", ""]
     lines += ["import numpy as np", ""]
     if inputs:
         lines.append("from core.images import load")
@@ -109,7 +113,7 @@ def _program(inputs: tuple[str, ...], with_truth: bool) -> str:
     loaded = "".join(f', load("{name}.png")' for name in inputs)
     lines += ["", f"pair = make_pair({{PairSettings}}{loaded})"]
     if with_truth:
-        lines.append('pair = replace(pair, truth=load_truth(open("truth.txt").read()))')
+        lines.append('pair = replace(pair, truth=load_truth(Path("truth.txt").read_bytes()))')
     lines += [
         "result = match_pair(pair, {MatchSettings}, {GeometrySettings})",
         'print(f"{len(result.matches)} matches, {result.inliers.sum()} agree with the geometry")',

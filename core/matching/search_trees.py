@@ -284,25 +284,6 @@ def lsh_picture(counts: np.ndarray) -> np.ndarray:
     return _pixels(FigureCanvasAgg(figure))
 
 
-# ---------------------------------------------------------------- distinctive or not
-
-
-def distinctiveness(descriptors: np.ndarray) -> np.ndarray:
-    """(N,) float32 distance of each descriptor to the nearest other one of the same picture.
-
-    Hamming for uint8, L2 otherwise. Small: repeated texture, which the ratio test will reject.
-    Infinite for a single descriptor.
-    """
-    nearest = np.full(len(descriptors), np.inf, np.float32)
-    binary = descriptors.dtype == np.uint8
-    for i, row in enumerate(descriptors):
-        away = hamming(descriptors, row) if binary else np.linalg.norm(descriptors - row, axis=1)
-        away = away.astype(np.float32)
-        away[i] = np.inf
-        nearest[i] = away.min()
-    return nearest
-
-
 def _pixels(canvas) -> np.ndarray:
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])

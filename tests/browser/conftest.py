@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 # Must stand before the first import of gradio: no telemetry, no version check.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -20,6 +30,71 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+# Python imports a module of this name by itself when it starts. This one writes down every host
+# that is looked up or connected to, if it isn't this machine.
+SPY = """
+import socket
+HERE = (None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::")
+def told(host):
+    host = host.decode() if isinstance(host, bytes) else host
+    if host not in HERE:
+        with open(FILE, "a") as file:
+            print(host, file=file)
+def watched(call, host_of):
+    def wrapper(*args, **named):
+        told(host_of(*args, **named))
+        return call(*args, **named)
+    return wrapper
+def first(host=None, *args, **named):
+    return host
+def peer(sock, address):
+    return address[0] if sock.family in (socket.AF_INET, socket.AF_INET6) else None
+for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+    setattr(socket, name, watched(getattr(socket, name), first))
+for name in ("connect", "connect_ex"):
+    setattr(socket.socket, name, watched(getattr(socket.socket, name), peer))
+"""
+
+
+def spied(folder: Path) -> tuple[dict[str, str], Path]:
+    """An environment for Python processes that tell the hosts they reach for, one a line, and
+    the file they tell it to."""
+    hosts = folder / "hosts.txt"
+    hosts.touch()
+    (folder / "sitecustomize.py").write_text(SPY.replace("FILE", repr(str(hosts))))
+    return {**os.environ, "PYTHONPATH": str(folder)}, hosts
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serve(*arguments: str, env: dict[str, str] | None = None) -> Iterator[str]:
+    """The app, started as a person starts it, without a network; gives its address."""
+    port = free_port()
+    command = [sys.executable, "app.py", "--offline", "--port", str(port), *arguments]
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    try:
+        began = time.monotonic()
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                if process.poll() is not None:
+                    raise RuntimeError(f"{command} ended with {process.returncode}") from None
+                if time.monotonic() - began > 90:
+                    raise
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 @pytest.fixture(scope="session")

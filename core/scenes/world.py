@@ -1,0 +1,195 @@
+"""Scenes as tables of numbers: what the renderer reads instead of Python objects.
+
+Several scenes lie side by side (B of them, each with K slots for things, empty ones padded), so
+that one pass over rays of many pictures fills a GPU. Column b·K + k of a table is thing k of
+scene b. Tables are (rows, B·K), components first, like the rays.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from core.scenes.shapes import CODES, WAVES
+from core.scenes.types import TEXTURES, Scene, Thing
+from core.types import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHAPE_ROWS = 18  # rotation 9, position 3, half size 3, bounding radius, its square, shape
+LOOK_ROWS = 12  # colour 3, colour2 3, scale, gloss, mirror, texture, picture, offset of the grain
+
+
+@dataclass(frozen=True)
+class World:
+    """B scenes with K slots each.
+
+    shapes (SHAPE_ROWS, B·K), looks (LOOK_ROWS, B·K), waves (4, WAVES, B·K); air (16, B): light
+    position 3, radius, strength, ambient, horizon 3, zenith 3, fog, ground's colour 3.
+    codes: the shapes that occur; textures: the textures that occur; pictures (P, 3, S, S).
+    """
+
+    B: int
+    K: int
+    shapes: Tensor
+    looks: Tensor
+    waves: Tensor
+    air: Tensor
+    codes: tuple[int, ...]
+    textures: tuple[str, ...]
+    pictures: Tensor | None
+    has_mirrors: bool
+
+    def double(self) -> World:
+        """The same in float64, in which hits are exact to the last float32 digit."""
+        return replace(self, shapes=self.shapes.double(), waves=self.waves.double())
+
+
+def quat_to_matrix(q: Sequence[float]) -> tuple[float, ...]:
+    """Rotation matrix, row by row, of a quaternion w x y z of any length but zero."""
+    w, x, y, z = q
+    n = w * w + x * x + y * y + z * z
+    if n < 1e-20:
+        raise InputError("A rotation of all zeros turns nowhere. Use (1, 0, 0, 0) for none.")
+    s = 2 / n
+    return (
+        1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y),
+        s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x),
+        s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y),
+    )  # fmt: skip
+
+
+def half_size(thing: Thing) -> tuple[float, float, float]:
+    """Half extents along the thing's own axes; an endless plane's are infinite."""
+    x, y, z = (max(float(side), 0.0) for side in thing.size)
+    if thing.shape == "plane":
+        return x / 2 or math.inf, y / 2 or math.inf, 0.0
+    tiny = 1e-6  # a thing of no size is never hit, but must not divide by zero
+    return max(x / 2, tiny), max(y / 2, tiny), max(z / 2, tiny)
+
+
+def bounding_radius(thing: Thing) -> float:
+    """Radius of a ball around the thing's centre that holds it."""
+    x, y, z = half_size(thing)
+    if thing.shape == "sphere":
+        return x
+    if thing.shape == "torus":
+        return x
+    if thing.shape in ("cylinder", "cone"):
+        return math.hypot(x, z)
+    return math.sqrt(x * x + y * y + z * z)
+
+
+@lru_cache(maxsize=256)
+def waves_of(name: str) -> np.ndarray:
+    """(4, WAVES) float64: the sine waves of the height field called `name`.
+
+    The name is the seed, so a field keeps its hills when it is moved. Longer waves are higher.
+    """
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    turns = np.linspace(1.2, 5.2, WAVES)
+    direction = rng.uniform(0, 2 * np.pi, WAVES)
+    amplitude = turns**-1.3 * rng.uniform(0.7, 1.3, WAVES)
+    phase = rng.uniform(0, 2 * np.pi, WAVES)
+    made = [turns * np.cos(direction), turns * np.sin(direction), phase]
+    return np.stack([*made, amplitude / amplitude.sum()])
+
+
+def _columns(thing: Thing, pictures: dict[str, int]) -> tuple[tuple, tuple]:
+    m = thing.material
+    radius = bounding_radius(thing) * 1.0005 + 1e-5
+    shape = (
+        *quat_to_matrix(thing.rotation), *thing.position, *half_size(thing),
+        radius, radius * radius, CODES[thing.shape],
+    )  # fmt: skip
+    picture = pictures.setdefault(m.image, len(pictures)) if m.texture == "image" else 0
+    grain = 0.0 if thing.shape == "plane" else (zlib.crc32(thing.name.encode()) % 1000) / 100
+    look = (
+        *m.colour, *m.colour2, max(m.scale_m, 1e-4), m.gloss, m.mirror,
+        TEXTURES.index(m.texture), picture, grain,
+    )  # fmt: skip
+    return shape, look
+
+
+def pack(scenes: Sequence[Scene], device: str = "cpu") -> World:
+    """The tables of one or more scenes, on `device`; where things are in float64."""
+    import torch
+
+    if not scenes:
+        raise InputError("There is no scene to render. Give at least one.")
+    K = max(1, max(len(scene.things) for scene in scenes))
+    empty_shape = (1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, -1, -1, -1)
+    empty_look = (0,) * LOOK_ROWS
+    pictures: dict[str, int] = {}
+    shapes, looks, air = [], [], []
+    waves = np.zeros((4, WAVES, len(scenes) * K if _has_field(scenes) else 1))
+    for b, scene in enumerate(scenes):
+        for k, thing in enumerate(scene.things):
+            shape, look = _columns(thing, pictures)
+            shapes.append(shape)
+            looks.append(look)
+            if thing.shape == "heightfield":
+                waves[:, :, b * K + k] = waves_of(thing.name)
+        spare = K - len(scene.things)
+        shapes += [empty_shape] * spare
+        looks += [empty_look] * spare
+        light = scene.light
+        air.append(
+            (*light.position, light.radius_m, light.strength, light.ambient,
+             *scene.horizon, *scene.zenith, scene.fog_per_m, *_ground_colour(scene))
+        )  # fmt: skip
+
+    def table(rows: list) -> Tensor:
+        return torch.from_numpy(np.array(rows, np.float64).T.copy()).to(device)
+
+    kinds = {thing.shape for scene in scenes for thing in scene.things}
+    used = {thing.material.texture for scene in scenes for thing in scene.things}
+    return World(
+        B=len(scenes),
+        K=K,
+        shapes=table(shapes),
+        looks=table(looks).float(),
+        waves=torch.from_numpy(waves).to(device).float(),
+        air=table(air).float(),
+        codes=tuple(sorted(CODES[kind] for kind in kinds)),
+        textures=tuple(name for name in TEXTURES if name in used),
+        pictures=_picture_stack(tuple(pictures), device) if pictures else None,
+        has_mirrors=any(t.material.mirror > 0 for scene in scenes for t in scene.things),
+    )
+
+
+def _has_field(scenes: Sequence[Scene]) -> bool:
+    return any(thing.shape == "heightfield" for scene in scenes for thing in scene.things)
+
+
+def _ground_colour(scene: Scene) -> tuple[float, float, float]:
+    """Albedo of the largest plane: what lights a thing from below."""
+    planes = [thing for thing in scene.things if thing.shape == "plane"]
+    if not planes:
+        return (0.3, 0.3, 0.3)
+    m = max(planes, key=bounding_radius).material
+    if m.texture in ("plain", "image"):
+        return m.colour
+    return cast(
+        tuple[float, float, float],
+        tuple((a + b) / 2 for a, b in zip(m.colour, m.colour2, strict=True)),
+    )
+
+
+@lru_cache(maxsize=8)
+def _picture_stack(names: tuple[str, ...], device: str) -> Tensor:
+    """(P, 3, S, S) float32 linear light: the pictures called `names`."""
+    import torch
+
+    from core.scenes.textures import picture
+
+    stack = np.stack([picture(name) for name in names]).astype(np.float32) / 255
+    linear = torch.from_numpy(stack).permute(0, 3, 1, 2) ** 2.2
+    return linear.contiguous().to(device)

@@ -1,0 +1,617 @@
+"""The Feature matching tab as a person uses it: the app started from the command line, a real
+browser, each button pressed on real input, and what then stands on the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.audit import AUDIT, CONTRAST
+from tests.browser.conftest import serve, spied
+from tests.browser.test_widgets import DROP, drag
+
+pytestmark = pytest.mark.browser
+
+H_CV = np.array([[0.92, -0.2, 90], [0.18, 0.95, -20], [1e-4, -5e-5, 1]])
+PANELS = ("Look inside", "Compare", "Score", "Take away", "Lesson")
+
+
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory):
+    """The app with an empty model cache, and the file in which it tells whom it called."""
+    folder = tmp_path_factory.mktemp("spy")
+    env, told = spied(folder)
+    env |= {"HF_HUB_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "home")}
+    env.pop("SIGHTLINE_MODELS", None)
+    with serve(env=env) as url:
+        yield url, told
+
+
+@pytest.fixture(scope="session")
+def url(hosts):
+    return hosts[0]
+
+
+@pytest.fixture(scope="session")
+def shared(url, open_page):
+    return open_page(url)
+
+
+@pytest.fixture
+def page(shared, url):
+    """A first visit with its example computed. Console errors and foreign requests fail the test,
+    and so does a window that Gradio opens for an error nobody caught."""
+    visit(shared, url)
+    shared.watch.faults.clear()
+    yield shared
+    assert shared.watch.faults == []
+    assert shared.locator(".toast-body.error").count() == 0
+
+
+def visit(page, address):
+    page.goto(address)
+    page.locator(".block.headline b").first.wait_for(timeout=20_000)
+
+
+def headline(page) -> str:
+    return page.locator(".block.headline").inner_text()
+
+
+def matches(page) -> int:
+    found = re.search(r"([\d,]+) matches", headline(page))
+    assert found, headline(page)
+    return int(found[1].replace(",", ""))
+
+
+def right_share(page) -> float:
+    found = re.search(r"(\d+)% are right", headline(page))
+    assert found, headline(page)
+    return int(found[1]) / 100
+
+
+def status(page, name="match"):
+    row = f"//*[@id='{name}-now']/ancestor::div[contains(@class, 'row')][1]"
+    return page.locator(f"xpath={row}/following-sibling::div[contains(@class, 'status')][1]").first
+
+
+def stop(page, name):
+    return page.locator(f"#{name}-now ~ button", has_text="Stop")
+
+
+def press(page, name="match"):
+    """Press the button and wait until its work has begun and ended."""
+    line = status(page, name)
+    page.evaluate(
+        """(line) => { window.ran = false;
+          new MutationObserver(() => { window.ran ||= line.innerText.trim() !== ''; })
+            .observe(line, { childList: true, subtree: true, characterData: true }); }""",
+        line.element_handle(),
+    )
+    page.locator(f"#{name}-now").click()
+    page.wait_for_function("window.ran", timeout=20_000)
+    return line
+
+
+def follows(page, change, timeout=20_000):
+    """Do `change`, and wait for another headline."""
+    before = headline(page)
+    change()
+    page.wait_for_function(
+        "before => document.querySelector('.block.headline').innerText !== before",
+        arg=before,
+        timeout=timeout,
+    )
+
+
+def choose(page, label, option):
+    page.get_by_label(label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def number(page, label):
+    return page.get_by_label(f"number input for {label}", exact=True)
+
+
+def source(page, label):
+    page.get_by_label(label, exact=True).check()
+
+
+def panel(page, name):
+    page.locator(".panel > button", has_text=name).click()
+    return page.locator(".panel", has=page.locator("> button", has_text=name))
+
+
+def upload(page, label, path):
+    block = page.locator(".block", has=page.locator("[data-testid=block-label]", has_text=label))
+    with page.expect_file_chooser() as chooser:
+        block.last.locator("button").first.click()
+    with page.expect_response(lambda answer: "/upload" in answer.url):
+        chooser.value.set_files(path)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Two pictures with a known homography, the truth beside them, and two files that are none."""
+    import cv2
+
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(5)
+    image = np.full((401, 533, 3), 200, np.uint8)
+    for _ in range(260):
+        x, y, w, h = (int(v) for v in rng.integers((0, 0, 6, 6), (533, 401, 60, 50)))
+        colour = [int(v) for v in rng.integers(0, 256, 3)]
+        cv2.rectangle(image, (x, y), (x + w, y + h), colour, -1)
+    image = cv2.GaussianBlur(image, (0, 0), 0.8)
+    other = cv2.warpPerspective(image, H_CV, (587, 431), borderValue=(120, 120, 120))
+    Image.fromarray(image).save(folder / "first.png")
+    Image.fromarray(other).save(folder / "second.png")
+    np.savetxt(folder / "truth.txt", H_CV)
+    (folder / "text.png").write_text("I am no picture.")
+    (folder / "empty.png").touch()
+    return folder
+
+
+# ---------------------------------------------------------------- first visit
+
+
+def test_first_visit_shows_a_result_within_5_s(url, open_page):
+    page = open_page(url)
+    page.locator("#match-now").wait_for()
+    began = time.monotonic()
+    page.locator(".block.headline b").first.wait_for()
+    assert time.monotonic() - began < 5
+    assert "Posters on a wall" in headline(page)
+    assert matches(page) > 50
+    assert right_share(page) > 0.5
+    page.locator(".mv canvas").wait_for()
+    assert page.title() == "Sightline"
+    assert page.watch.faults == []
+
+
+# ---------------------------------------------------------------- match
+
+
+def test_match_on_another_example(page):
+    follows(page, lambda: choose(page, "Example", "Repeated windows"))
+    page.get_by_text("Repeated windows: the ratio test's hard case").wait_for()
+    before = matches(page)
+    page.get_by_label("Picture seed").fill("3")
+    follows(page, lambda: press(page))
+    assert matches(page) != before
+
+
+def test_match_on_a_photo_and_a_warp(page, photos):
+    source(page, "One photo and a warp of it")
+    page.locator(".cw-handle").first.wait_for()
+    upload(page, "Picture 0", photos / "first.png")
+    page.wait_for_timeout(500)
+    follows(page, lambda: press(page))
+    assert "A photo and its warp" in headline(page)
+    assert right_share(page) > 0.9  # nothing is warped yet
+    before = matches(page)
+    handle = page.locator(".cw-handle").first
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    start = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    follows(page, lambda: drag(page, start, (25, 18)))
+    assert matches(page) != before
+    assert right_share(page) > 0.9
+    assert "corners=" in link(page)
+
+
+def test_match_on_two_photos_with_and_without_truth(page, photos):
+    source(page, "Two photos of your own")
+    upload(page, "Picture 0", photos / "first.png")
+    upload(page, "Picture 1", photos / "second.png")
+    follows(page, lambda: press(page))
+    assert "right" not in headline(page)
+    score = panel(page, "Score")
+    score.get_by_text("Nothing can be scored").wait_for()
+    page.get_by_text("I know the truth").click()
+    with page.expect_file_chooser() as chooser:
+        block = page.locator(".block", has=page.locator("label", has_text="3×3 homography"))
+        block.last.locator("button").first.click()
+    chooser.value.set_files(photos / "truth.txt")
+    page.get_by_text("truth.txt").or_(page.get_by_text("truth")).last.wait_for()
+    follows(page, lambda: press(page))
+    assert right_share(page) > 0.9
+    rows = score.locator("table.facts tr")
+    assert float(score.locator("tr", has_text="Precision").locator("td.n").inner_text()) > 0.9
+    error = score.locator("tr", has_text="Corner error").locator("td.n").inner_text()
+    assert float(error.split()[0]) < 1  # px: the estimated homography is the one in the file
+    assert rows.count() > 8
+
+
+# ---------------------------------------------------------------- the large picture
+
+
+def canvas(page):
+    found = page.locator(".mv canvas")
+    found.scroll_into_view_if_needed()
+    page.wait_for_timeout(200)
+    return found
+
+
+def seen(found) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(found.screenshot())).convert("RGB")).astype(int)
+
+
+def place(page, found, told: str, half: int = 0) -> tuple[float, float]:
+    """A place in one half of the canvas where the readout begins so."""
+    box = found.bounding_box()
+    readout = page.locator(".mv-readout")
+    rng = np.random.default_rng(2)
+    for _ in range(400):
+        x = box["x"] + box["width"] * (0.06 + 0.5 * half + 0.38 * rng.random())
+        y = box["y"] + box["height"] * (0.2 + 0.6 * rng.random())
+        page.mouse.move(x, y)
+        if readout.inner_text().startswith(told):
+            return x, y
+    raise AssertionError(f"nowhere does the readout say {told!r}")
+
+
+def test_a_click_on_a_match_opens_it_and_arrows_step(page):
+    found = canvas(page)
+    x, y = place(page, found, "match ")
+    shown = re.search(r"match (\d+)", page.locator(".mv-readout").inner_text())
+    assert shown
+    page.mouse.click(x, y)
+    picked = page.locator(".picked")
+    picked.wait_for()
+    patches = picked.locator("img")
+    assert patches.count() in (2, 3)
+    for k in range(patches.count()):
+        assert patches.nth(k).evaluate("img => img.complete && img.naturalWidth") > 8
+    before = picked.inner_text()
+    assert "Ratio" in before and "Off the truth" in before
+    page.mouse.move(0, 0)
+    page.keyboard.press("ArrowRight")
+    stepped = page.locator(".mv-readout").inner_text()
+    assert stepped.startswith("match ") and not stepped.startswith(f"match {shown[1]}:")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".mv-readout").inner_text().startswith(f"match {shown[1]}:")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "before => document.querySelector('.picked').innerText !== before", arg=before
+    )
+
+
+def test_a_click_elsewhere_draws_where_it_goes(page):
+    def yellow() -> int:
+        right = seen(found)[:, -int(found.bounding_box()["width"] / 2) :]
+        return int((np.abs(right - (255, 212, 0)).max(2) < 6).sum())
+
+    found = canvas(page)
+    x, y = place(page, found, "Point at")
+    before = yellow()
+    page.mouse.click(x, y)
+    page.wait_for_timeout(900)
+    cross = yellow() - before
+    assert cross > 10
+    follows(page, lambda: choose(page, "Geometry", "Fundamental matrix"))
+    page.mouse.click(x, y)
+    page.wait_for_timeout(900)
+    assert yellow() - before > 2 * cross  # a line is longer than a cross
+
+
+# ---------------------------------------------------------------- what needs no new matching
+
+
+def test_dragging_the_ratio_line(page):
+    inside = panel(page, "Look inside")
+    line = inside.locator("[role=slider]")
+    line.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    wide = inside.locator(".tp-plot").bounding_box()["width"] - 40 - 14
+    box = line.locator("circle").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    stats = [inside.locator(f"[data-is={name}] dd") for name in ("precision", "recall", "kept")]
+    before = [stat.inner_text() for stat in stats]
+    many = matches(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 0.2 * wide / 0.5, y, steps=4)
+    during = [stat.inner_text() for stat in stats]
+    assert all(a != b for a, b in zip(before, during, strict=True))
+    assert matches(page) == many
+    follows(page, page.mouse.up)
+    assert float(number(page, "Ratio").input_value()) == pytest.approx(0.6)
+    assert line.get_attribute("aria-valuenow") == "0.6"
+    assert matches(page) < many
+    assert [stat.inner_text() for stat in stats] == during
+    assert "ratio=0.6" in link(page)
+
+
+def stage_ms(page, name: str) -> str:
+    tab(page, "Numbers")
+    row = page.locator("table.facts tr", has=page.locator(f"td:text-is('{name}')"))
+    return row.locator("td.n").inner_text()
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def test_geometry_is_judged_anew_without_matching(page):
+    took = stage_ms(page, "match")
+    many = matches(page)
+    follows(page, lambda: choose(page, "Geometry", "Fundamental matrix"))
+    assert "agree with the fundamental matrix found" in headline(page)
+    assert matches(page) == many
+    assert stage_ms(page, "match") == took
+    tab(page, "Overlay and panorama")
+    page.locator(".said:visible").wait_for()  # says why there is no overlay
+
+
+# ---------------------------------------------------------------- look inside
+
+
+def loaded(image) -> int:
+    image.wait_for(timeout=20_000)
+    image.scroll_into_view_if_needed()
+    image.evaluate("img => img.decode()")
+    return image.evaluate("img => img.naturalWidth")
+
+
+def test_every_look_inside_tab_shows_its_picture(page):
+    inside = panel(page, "Look inside")
+    assert inside.locator(".tp-plot rect").count() > 10
+    picture = inside.locator("img:visible").first
+    for name in ("Scale space", "Descriptor", "RANSAC", "Fast search"):
+        tab(page, name)
+        assert loaded(picture) > 200, name
+        if name == "Scale space":
+            before = picture.get_attribute("src")
+            inside.get_by_label("Gaussian").check()
+            changes(page, picture, before)
+        if name == "RANSAC":
+            before, votes = picture.get_attribute("src"), inside.locator("table").inner_text()
+            slider = inside.get_by_label("range slider for Step")
+            slider.focus()
+            page.keyboard.press("Home")
+            changes(page, picture, before)
+            page.wait_for_function(
+                "before => [...document.querySelectorAll('.panel table')]"
+                ".every((table) => table.innerText !== before)",
+                arg=votes,
+            )
+            assert inside.locator(".chart polyline").count() == 1
+    assert inside.locator(".pictures img").count() >= 3
+
+
+def changes(page, image, before):
+    page.wait_for_function(
+        "([img, before]) => img.isConnected ? img.getAttribute('src') !== before : true",
+        arg=[image.element_handle(), before],
+        timeout=15_000,
+    )
+
+
+# ---------------------------------------------------------------- compare and sweep
+
+
+def test_compare_shows_both_methods(page):
+    compare = panel(page, "Compare")
+    compare.locator("#compare-now").click()
+    page.wait_for_function(
+        "document.querySelectorAll('.panel .pictures figure').length === 2", timeout=30_000
+    )
+    compare.locator("table.facts").wait_for()
+    assert compare.locator("figcaption").all_inner_texts() == ["SIFT", "ORB"]
+    head = compare.locator("table.facts th").all_inner_texts()
+    assert head[1:] == ["SIFT", "ORB"]
+    precision = compare.locator("tr", has_text="Precision").locator("td.n").all_inner_texts()
+    assert all(0 < float(value) <= 1 for value in precision)
+    page.wait_for_function(
+        "(line) => line.innerText.trim() === ''", arg=status(page, "compare").element_handle()
+    )
+
+
+def test_a_sweep_streams_and_stops(page):
+    compare = panel(page, "Compare")
+    tab(page, "Sweep")
+    compare.locator("#sweep-now").click()
+    compare.locator(".chart circle").first.wait_for(timeout=30_000)
+    began = time.monotonic()
+    stop(page, "sweep").click()
+    status(page, "sweep").get_by_text("Stopped").wait_for()
+    assert time.monotonic() - began < 1
+    points = compare.locator(".chart circle").count()
+    assert 0 < points < 4 * 3 * 10  # four charts, three methods: far from done
+    page.wait_for_timeout(2000)
+    assert compare.locator(".chart circle").count() == points
+    page.get_by_label("Picture seed").fill("1")
+    follows(page, lambda: press(page))
+    assert matches(page) > 50
+
+
+# ---------------------------------------------------------------- take away
+
+
+def link(page) -> str:
+    """The address bar, which follows each result."""
+    page.wait_for_timeout(600)
+    return page.url
+
+
+def stand(page) -> tuple:
+    """The settings that the tests below change, as the page shows them."""
+    return (
+        page.get_by_label("Method", exact=True).input_value(),
+        float(number(page, "Ratio").input_value()),
+        page.get_by_label("Cross-check").is_checked(),
+        page.get_by_label("One photo and a warp of it").is_checked(),
+        page.locator(".cw-readout").inner_text() != "Drag a corner.",
+        re.sub(r"[\d.]+ s\.$", "", headline(page)),
+    )
+
+
+def test_files_and_link_bring_everything_back(page, url, open_page):
+    source(page, "One photo and a warp of it")
+    page.locator(".cw-handle").first.wait_for()
+    choose(page, "Method", "ORB")
+    number(page, "Ratio").fill("0.9")
+    number(page, "Ratio").press("Tab")
+    page.get_by_label("Cross-check").uncheck()
+    handle = page.locator(".cw-handle").nth(1)
+    handle.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = handle.bounding_box()
+    start = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    follows(page, lambda: drag(page, start, (-20, 22)))
+    page.wait_for_function("location.search.includes('corners=')")
+    press(page)
+    page.wait_for_timeout(1000)
+    before = stand(page)
+    assert before[:5] == ("ORB", 0.9, False, True, True)
+
+    take = panel(page, "Take away")
+    take.get_by_role("button", name="Write the files").click()
+    links = take.locator("a[download]")
+    links.first.wait_for(timeout=30_000)
+    files = {}
+    for k in range(links.count()):
+        with page.expect_download() as download:
+            links.nth(k).click()
+        files[download.value.suggested_filename] = Path(download.value.path()).read_bytes()
+    kinds = {Path(name).suffix for name in files}
+    assert {".png", ".svg", ".pdf", ".npz", ".csv", ".json", ".py", ".zip"} <= kinds
+    assert files["figure.png"][:8] == b"\x89PNG\r\n\x1a\n"
+    assert files["figure.pdf"][:5] == b"%PDF-"
+    assert b"<svg" in files["figure.svg"]
+    with np.load(io.BytesIO(files["matching.npz"])) as arrays:
+        assert len(arrays["matches"]) == matches(page)
+    with zipfile.ZipFile(io.BytesIO(files["sightline-matching.zip"])) as bundle:
+        assert set(bundle.namelist()) == set(files) - {"sightline-matching.zip"}
+    compile(files["matching.py"], "matching.py", "exec")
+
+    address = take.get_by_label("Link that restores these settings").input_value()
+    query = parse_qs(urlsplit(address).query)
+    assert set(query) == {"tab", "source", "corners", "method", "ratio", "cross_check"}
+    again = open_page(address)
+    again.locator(".block.headline b").first.wait_for(timeout=20_000)
+    again.locator(".cw-handle").first.wait_for()
+    assert stand(again) == before
+    assert again.watch.faults == []
+
+    dropped = open_page(url)
+    dropped.locator(".block.headline b").first.wait_for(timeout=20_000)
+    figure = ["figure.png", base64.b64encode(files["figure.png"]).decode()]
+    with dropped.expect_navigation():
+        dropped.evaluate(DROP, [".masthead", [figure]])
+    dropped.locator(".cw-handle").first.wait_for(timeout=20_000)
+    dropped.locator(".block.headline b").first.wait_for(timeout=20_000)
+    assert stand(dropped) == before
+    assert dropped.watch.faults == []
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def test_files_that_are_no_pictures(page, photos):
+    former = headline(page)
+    source(page, "Two photos of your own")
+    upload(page, "Picture 1", photos / "second.png")
+    for name, words in (("text.png", "can't be read as a picture"), ("empty.png", "is empty")):
+        upload(page, "Picture 0", photos / name)
+        line = press(page)
+        line.locator(".said").get_by_text(words).wait_for()
+        assert line.inner_text().strip().endswith("Save it as PNG or JPEG and try again.")
+        assert headline(page) == former
+        page.get_by_label("Remove Image").or_(page.get_by_label("Clear")).first.click()
+    upload(page, "Picture 0", photos / "first.png")
+    follows(page, lambda: press(page))
+    assert matches(page) > 50
+
+
+def test_a_wrong_file_to_warp(page, photos):
+    former = headline(page)
+    source(page, "One photo and a warp of it")
+    upload(page, "Picture 0", photos / "text.png")
+    page.wait_for_timeout(700)
+    line = press(page)
+    line.get_by_text("can't be read as a picture").wait_for()
+    assert headline(page) == former
+
+
+def test_a_model_that_is_not_here(page):
+    former = headline(page)
+    choose(page, "Method", "EfficientLoFTR (hub)")
+    line = press(page)
+    line.locator(".said").get_by_text("EfficientLoFTR is not on this computer").wait_for()
+    assert headline(page) == former
+    choose(page, "Method", "ORB")
+    follows(page, lambda: press(page))
+    assert matches(page) > 20
+
+
+# ---------------------------------------------------------------- for everyone
+
+
+def test_structure_labels_and_keyboard(page):
+    for name in PANELS:
+        panel(page, name)
+    page.wait_for_timeout(500)
+    assert page.evaluate(AUDIT) == []
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "match-now":
+            break
+    else:
+        raise AssertionError("Tab doesn't reach the Match button")
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_text_is_readable(page, url, mode):
+    visit(page, f"{url}?__theme={mode}")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    channels = [int(v) for v in re.findall(r"\d+", ground)[:3]]
+    assert max(channels) < 60 if mode == "dark" else min(channels) > 200
+    for name in PANELS:
+        panel(page, name)
+    press(page)
+    page.wait_for_timeout(700)
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_a_phone_has_no_sideways_scrolling(url, open_page):
+    page = open_page(url, width=390, height=844)
+    page.locator(".block.headline b").first.wait_for()
+    for name in PANELS:
+        panel(page, name)
+    page.wait_for_timeout(700)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 1
+    assert page.watch.faults == []
+
+
+# ---------------------------------------------------------------- no network
+
+
+def test_the_spy_notices(tmp_path):
+    env, told = spied(tmp_path)
+    code = (
+        "import socket; socket.getaddrinfo('localhost', 80);"
+        "socket.getaddrinfo('192.0.2.7', 80, flags=socket.AI_NUMERICHOST);"
+        "s = socket.socket(); s.settimeout(0.01); s.connect_ex(('192.0.2.8', 9))"
+    )
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    assert told.read_text().split() == ["192.0.2.7", "192.0.2.8"]
+
+
+def test_no_host_was_called(page, hosts):
+    """By the server: nothing in this whole session. By the page: its fixture watches."""
+    assert hosts[1].read_text() == ""
