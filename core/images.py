@@ -135,5 +135,5 @@ def digest(array: np.ndarray) -> str:
     array = np.ascontiguousarray(array)
     head = f"{array.dtype.str}{array.shape}".encode()
     made = hashlib.sha256(head)
-    made.update(array)  # the buffer itself: a copy of a large photo would be 300 MB
+    made.update(array.data)  # the buffer itself: a copy of a large photo would be 300 MB
     return made.hexdigest()

@@ -125,7 +125,7 @@ def _converted(value: Any, f: dataclasses.Field) -> Any:
                 or (high is not None and number > high)
             ):
                 raise InputError(
-                    f"{label} is {number:g}, outside {low:g} to {high:g} {unit}".rstrip()
+                    f"{label} is {number:.10g}, outside {low:.10g} to {high:.10g} {unit}".rstrip()
                     + ". Choose a value in that range."
                     if low is not None and high is not None
                     else f"{label} is {number:g}. Give a finite number."

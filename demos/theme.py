@@ -99,6 +99,7 @@ CSS = f"""
 .masthead h1 {{ font-size: 1.55rem; letter-spacing: -0.01em; margin: 0; }}
 .masthead p {{ margin: 0; color: var(--body-text-color-subdued); }}
 .blurb p {{ max-width: 75ch; color: var(--body-text-color-subdued); margin: 0 0 4px; }}
+.job {{ max-width: 420px; }}
 .status {{ min-height: 2.6em; font-size: .92rem; line-height: 1.35; }}
 .status .bar {{ height: 3px; background: var(--border-color-primary); margin-top: 6px; }}
 .status .bar i {{ display: block; height: 3px; background: var(--color-accent); }}

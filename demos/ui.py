@@ -201,7 +201,7 @@ class Job:
     """A button that runs, one that stops, and a line that says how it goes."""
 
     def __init__(self, label: str):
-        with gr.Row():
+        with gr.Row(elem_classes="job"):
             self.go = gr.Button(
                 label, variant="primary", scale=3, min_width=110, elem_id=f"{label.lower()}-now"
             )
@@ -333,7 +333,7 @@ class TakeAway:
                 "The figure as PNG, SVG and PDF with its caption, the data, and the Python that "
                 "computes it again. Drop the PNG on this page, and the settings come back."
             )
-            self.write = gr.Button("Write the files", min_width=140)
+            self.write = gr.Button("Write the files", elem_classes="job")
             self.status = text(elem_classes="status")
             self.files = gr.File(label="Files", file_count="multiple", interactive=False)
             self.link = gr.Textbox(

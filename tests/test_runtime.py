@@ -1,13 +1,19 @@
 """Work runs, tells how far it is, hands back errors, and really stops."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from core import runtime
 from core.runtime import Done, Part, Tick
 from core.types import InputError, Snapshot, silent
+
+ROOT = Path(__file__).parents[1]
 
 
 def counted(n, *, progress=silent):
@@ -93,3 +99,19 @@ def test_stage_maps_one_stage_into_the_whole():
     inner(0.5, desc="half")
     assert seen == [(pytest.approx(0.4), "half")]
     assert runtime.stage(silent, 0, 1) is silent
+
+
+def test_on_a_space_gpu_calls_go_through_spaces_gpu(tmp_path):
+    """A stand-in for the `spaces` package marks what passes through it."""
+    (tmp_path / "spaces.py").write_text("def GPU(f): return lambda *a: ('on the gpu', f(*a))")
+    code = (
+        "from core import runtime\n"
+        "print(runtime.run(len, 'abc', gpu=True), runtime.run(len, 'abc'))"
+    )
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    for zero, said in (("1", "('on the gpu', 3) 3"), ("", "3 3")):
+        env.pop("SPACES_ZERO_GPU", None)
+        if zero:
+            env["SPACES_ZERO_GPU"] = zero
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+        assert done.stdout.strip() == said, done.stderr

@@ -39,7 +39,8 @@ def pictures(image0: np.ndarray, image1: np.ndarray) -> list[tuple[np.ndarray, s
         ),
         (
             trees.kd_picture(sift1, sift0[0]),
-            f"A KD-tree halves the descriptors {len(splits)} times. Only the shaded leaf is "
+            f"A KD-tree halves the descriptors again and again, here by {len(splits)} splits in five "
+            "levels. Only the shaded leaf is "
             "searched: the blue ring marks what it finds, the orange one the true nearest.",
         ),
         (

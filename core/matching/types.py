@@ -35,7 +35,7 @@ GEOMETRIES = {
     "homography": "Homography",
     "fundamental": "Fundamental matrix",
     "essential": "Essential matrix",
-    "affine": "Affine",
+    "affine": "Affine map",
     "none": "None",
 }
 

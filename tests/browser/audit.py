@@ -18,7 +18,7 @@ AUDIT = """() => {
   for (const button of all('button, [role=button], a[href]')) {
     if (button.closest('[aria-hidden=true]')) continue;
     const name = button.innerText.trim() || button.getAttribute('aria-label') || button.title
-      || button.querySelector('img[alt], svg[aria-label]');
+      || button.querySelector('img[alt], [aria-label]');
     if (!name) faults.push(`no name: ${told(button)}`);
   }
   return faults;

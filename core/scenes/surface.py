@@ -1,0 +1,248 @@
+"""Textures: the colour of a surface at a point, computed from the point alone.
+
+A solid texture is a function of the thing's own x, y, z, so a turned or moved thing keeps its
+grain, and nothing has to be wrapped around a ball. `width` is how much surface one ray stands for:
+a pattern finer than that fades into its mean instead of breaking into moiré (width 0 is the exact
+colour at the point).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.scenes.shapes import CODES, dot
+from core.scenes.types import TEXTURES
+from core.scenes.world import World
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NOISE = 32  # period of the noise lattice
+
+
+def albedo(
+    world: World, thing: Tensor, local: Tensor, own_normal: Tensor, width: Tensor | float
+) -> Tensor:
+    """Linear albedo (3, N) of points local (3, N) float32 on things (N,).
+
+    own_normal (3, N) in the thing's axes; width (N,) metres of surface per ray, or 0.
+    """
+    import torch
+
+    looks = world.looks[:, thing]
+    colour, colour2, scale, grain = looks[:3], looks[3:6], looks[6], looks[11]
+    if world.textures == ("plain",):
+        return colour
+    result = colour.clone()
+    for texture in world.textures:
+        if texture == "plain":
+            continue
+        chosen = (looks[9] == TEXTURES.index(texture)).nonzero()[:, 0]
+        if not len(chosen):
+            continue
+        p, n, s = local[:, chosen], own_normal[:, chosen], scale[chosen]
+        w = width[chosen] / s if not isinstance(width, float) else width
+        a, b = colour[:, chosen], colour2[:, chosen]
+        if texture == "image":
+            result[:, chosen] = _picture(world, thing[chosen], p, n, looks[10, chosen])
+            continue
+        mix = PATTERNS[texture](p / s + grain[chosen], p / s, n, w)
+        result[:, chosen] = torch.lerp(a, b, mix)
+    return result
+
+
+def _soft_edge(distance: Tensor, width: Tensor | float) -> Tensor:
+    """0 to 1 across distance 0, over `width`."""
+    import torch
+
+    if isinstance(width, float):
+        return (distance > 0).to(distance.dtype)
+    return (distance / width.clamp(min=1e-4) + 0.5).clamp(0, 1)
+
+
+def _fade(value: Tensor, mean: float, width: Tensor | float) -> Tensor:
+    """Towards its mean where a ray stands for more than about a whole feature."""
+    if isinstance(width, float):
+        return value
+    return mean + (value - mean) * (1.6 - width).clamp(0, 1)
+
+
+def _square(x: Tensor, width: Tensor | float) -> Tensor:
+    """A square wave of period 2: 1 where floor(x) is odd."""
+    import torch
+
+    odd = 0.5 - torch.abs(torch.remainder(x - 0.5, 2) - 1)  # distance to the nearest edge
+    return _fade(_soft_edge(odd, width), 0.5, width)
+
+
+def _checker(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+    """Squares of one scale. Off the lattice by a hair, so that a face on it doesn't flicker."""
+    result = None
+    for axis in range(3):
+        wave = _square(q[axis] + 1e-3, width)
+        result = wave if result is None else result + wave - 2 * result * wave
+    return result  # type: ignore[return-value]
+
+
+def _stripes(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+    """Bands along x, of one scale; on a wall of a box that faces ±x, along y."""
+    import torch
+
+    sideways = n[0].abs() > 0.9
+    return _square(torch.where(sideways, q[1], q[0]) + 1e-3, width)
+
+
+def _wood(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+    """Rings around an axis that runs nearly along x, bent by noise, with fine fibres."""
+    import torch
+
+    bend = noise(p * _column((0.11, 0.45, 0.45), p)) * 1.6
+    radius = ((p[1] * 0.8 + 0.07 * p[0]) ** 2 + (p[2] * 0.8 + 1.7) ** 2).sqrt() + bend
+    ring = radius - radius.floor()
+    band = torch.where(ring < 0.8, ring / 0.8, (1 - ring) / 0.2)  # slow growth, sharp winter line
+    fibre = noise(p * _column((0.6, 9.0, 9.0), p)) - 0.5
+    return _fade((0.12 + 0.7 * band * band + 0.35 * fibre).clamp(0, 1), 0.4, width)
+
+
+def _marble(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+    """Thin veins: the zero lines of a wave that noise has folded."""
+    fold = cloud(p * 0.35) * 7.0
+    wave = (p[0] * 0.9 + p[1] * 0.5 + p[2] * 0.7 + fold).sin().abs()
+    vein = (1 - wave) ** 5
+    return _fade((vein * 0.9 + 0.25 * cloud(p * 0.9)).clamp(0, 1), 0.3, width)
+
+
+def _noise(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+    return _fade(((cloud(p) - 0.5) * 1.8 + 0.5).clamp(0, 1), 0.5, width)
+
+
+def _bricks(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+    """Courses one scale high, two long, shifted by half; colour2 is the mortar."""
+    import torch
+
+    u, v = _flat(q, n)
+    course = torch.floor(v)
+    along = u / 2 + 0.5 * torch.remainder(course, 2)
+    edge_u = (0.5 - (along - along.floor() - 0.5).abs()) * 2
+    edge_v = 0.5 - (v - course - 0.5).abs()
+    mortar = _soft_edge(0.055 - torch.minimum(edge_u, edge_v), width)
+    brick = torch.stack([torch.floor(along) * 3.7 + 0.31, course * 5.3 + 0.17, v * 0])
+    shade = 0.3 * noise(brick * 7.1) + 0.2 * noise(p * 6)
+    return _fade(torch.maximum(mortar, shade * (1 - mortar)), 0.3, width)
+
+
+PATTERNS = {
+    "checker": _checker, "stripes": _stripes, "wood": _wood, "marble": _marble,
+    "noise": _noise, "bricks": _bricks,
+}  # fmt: skip
+
+
+def _column(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    import torch
+
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
+
+
+def _flat(p: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+    """Two coordinates on the face that n points out of: right and up, seen from outside."""
+    import torch
+
+    a = n.abs()
+    on_x = (a[0] > a[1]) & (a[0] >= a[2])
+    on_z = (a[2] > a[0]) & (a[2] > a[1])
+    u = torch.where(on_x, p[1] * n[0].sign(), torch.where(on_z, p[0], -p[0] * n[1].sign()))
+    return u, torch.where(on_z, p[1], p[2])
+
+
+def _picture(world: World, thing: Tensor, p: Tensor, n: Tensor, which: Tensor) -> Tensor:
+    """A picture stretched over each face of a box or plane; once around anything round."""
+    import torch
+    from torch.nn.functional import grid_sample
+
+    assert world.pictures is not None
+    half = world.shapes[12:15, thing].to(p.dtype)
+    half = torch.where(half.isinf(), 1.0, half)  # an endless plane: tiles of 2 m
+    shape = world.shapes[17, thing]
+    flat = (shape == CODES["box"]) | (shape == CODES["plane"]) | (shape == CODES["heightfield"])
+    u, v = _flat(p / half.clamp(min=1e-9), n)
+    u, v = (torch.remainder(c + 1, 2) - 1 for c in (u, v))
+    around = torch.atan2(p[1], p[0]) / math.pi
+    upright = torch.where(
+        shape == CODES["sphere"],
+        torch.asin((p[2] / half[2]).clamp(-1, 1)) / (math.pi / 2),
+        (p[2] / half[2]).clamp(-1, 1),
+    )
+    u, v = torch.where(flat, u, around), torch.where(flat, v, upright)
+    result = torch.empty_like(p)
+    for index in range(len(world.pictures)):
+        chosen = (which == index).nonzero()[:, 0]
+        if len(chosen):
+            grid = torch.stack([u[chosen], -v[chosen]], -1)[None, None]
+            seen = grid_sample(
+                world.pictures[index : index + 1], grid, padding_mode="border", align_corners=False
+            )
+            result[:, chosen] = seen[0, :, 0]
+    return result
+
+
+# ---------------------------------------------------------------- noise
+
+
+@lru_cache(maxsize=8)
+def _lattice(device: str, octaves: int) -> Tensor:
+    """(1, 1, S, S, S) float32 random values in [0, 1] that repeat every NOISE cells."""
+    import torch
+
+    rng = np.random.default_rng(7)
+    values = rng.random((NOISE, NOISE, NOISE))
+    if octaves > 1:  # smaller copies added on a lattice four times as fine: clouds in one look-up
+        fine = NOISE * 2
+        at = np.arange(fine) / fine * NOISE
+        total = np.zeros((fine, fine, fine))
+        weight = 0.0
+        for octave in range(octaves):
+            period = 8 * 2**octave
+            part = rng.random((period, period, period))
+            place = at * period / NOISE
+            low = np.floor(place).astype(int) % period
+            t = place - np.floor(place)
+            t = t * t * (3 - 2 * t)
+            for axis in range(3):
+                shape = [1, 1, 1]
+                shape[axis] = fine
+                blend = t.reshape(shape)
+                part = part.take(low, axis) * (1 - blend) + part.take((low + 1) % period, axis) * blend
+            total += part * 0.5**octave
+            weight += 0.5**octave
+        values = (total / weight - 0.5) * 1.9 + 0.5
+    values = np.pad(values, ((0, 1),) * 3, mode="wrap")
+    return torch.from_numpy(values.astype(np.float32)).to(device)[None, None]
+
+
+def noise(p: Tensor) -> Tensor:
+    """Value noise (N,) in [0, 1] at p (3, N): random values at whole numbers, smooth between."""
+    cell = p.floor()
+    t = p - cell
+    return _look_up(_lattice(str(p.device), 1), cell + t * t * (3 - 2 * t))
+
+
+def cloud(p: Tensor) -> Tensor:
+    """Four octaves of noise (N,) about 0.5 at p (3, N); the largest features are 4 wide."""
+    return _look_up(_lattice(str(p.device), 4), p)
+
+
+def _look_up(volume: Tensor, p: Tensor) -> Tensor:
+    import torch
+    from torch.nn.functional import grid_sample
+
+    grid = torch.remainder(p, NOISE) * (2 / NOISE) - 1
+    return grid_sample(volume, grid.t()[None, None, None], align_corners=True)[0, 0, 0, 0]
+
+
+def wider(t: Tensor, pixel_angle: float, d: Tensor, n: Tensor) -> Tensor:
+    """Width (N,) in metres of the surface under a ray of `pixel_angle` radians at distance t."""
+    return t * pixel_angle / dot(d, n).abs().clamp(min=0.12)
