@@ -55,15 +55,18 @@ def open_photos(
 
 def read_text(path: str) -> str:
     """A small text file. Raises InputError if it isn't one."""
-    data = Path(path).read_bytes()
     try:
+        data = Path(path).read_bytes()
         if len(data) > 100_000:
             raise ValueError
-        return data.decode()
-    except ValueError:
+        text = data.decode()
+    except (OSError, ValueError):
         raise InputError(
             "The truth file isn't a short text file. Give nine numbers, or K0, K1, R and t."
         ) from None
+    if not text:
+        raise InputError("The truth file holds no numbers. Give nine, or K0, K1, R and t.")
+    return text
 
 
 # ---------------------------------------------------------------- words and numbers

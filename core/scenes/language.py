@@ -123,6 +123,8 @@ def _caption(facts: Facts, rng: np.random.Generator) -> str:
         fits = [t for t in TWO + TWO_BACKWARDS if facts.count or "{n}" not in t]
         fits = list(SAME_SUBJECT) if same and rng.random() < 0.6 else fits
     template = str(rng.choice(fits))
+    if template.startswith("there is {s}"):
+        speaker.definite = False  # 'there is' introduces
 
     # Spoken in the order of the text, because 'a' turns into 'the' at the second mention.
     parts = {"n": NUMBERS[facts.count] if facts.count < len(NUMBERS) else ""}

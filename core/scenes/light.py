@@ -124,10 +124,10 @@ def _lit(
         dark = blocked(world, Rays(start, aim / reach, frame), reach)
         direct = direct.index_fill(0, day[dark], 0.0)
 
-    sun = air[4]
+    sun = air[4] * 1.15
     above = 0.5 + 0.5 * n[2]
     bounce = air[13:16] * (air[5] + 0.35 * sun)
-    dome = (air[6:9] + air[9:12]) * (0.5 * air[5]) * 1.35
+    dome = (air[6:9] + air[9:12]) * (0.5 * air[5]) * 1.1
     open_sky = _openness(world, rays, p, n, thing)
     soft = (bounce + (dome - bounce) * above) * open_sky
     light = colour * (sun * direct + soft)

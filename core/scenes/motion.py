@@ -83,10 +83,15 @@ class CameraMotion:
 
 def at(scene: Scene, motions: Sequence[Motion], t_s: float) -> Scene:
     """The scene at t_s seconds; things that are not there are absent from `things`."""
-    for name in {motion.name for motion in motions}:
-        scene[name]
-    things = (_moved(thing, [m for m in motions if m.name == thing.name], t_s)
-              for thing in scene.things)  # fmt: skip
+    mine: dict[str, list[Motion]] = {}
+    for motion in motions:
+        mine.setdefault(motion.name, []).append(motion)
+    for name in mine:
+        scene[name]  # says so if there is no such thing
+    things = (
+        _moved(thing, mine[thing.name], t_s) if thing.name in mine else thing
+        for thing in scene.things
+    )  # fmt: skip
     return replace(scene, things=tuple(thing for thing in things if thing is not None))
 
 

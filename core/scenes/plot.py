@@ -9,7 +9,7 @@ when it matters, two things inside each other) is thrown away and chance tries a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from core.scenes.types import Scene, Thing, Vec
 from core.types import Camera, InputError, Settings, setting
 
 ACTIONS = ("roll", "slide", "turn", "jump", "circle", "appear", "vanish")
+OFTEN = {"moves": 4.0, "collisions": 2.0}  # how often next to the other kinds
 SPLITS = {"all": "All", "train": "Training", "held-out": "Held out"}
 
 
@@ -104,30 +105,36 @@ def plot(seed: int, settings: StorySettings = StorySettings()) -> Plot:
     """A story by chance. The same seed and settings give the same one."""
     rng = np.random.default_rng((seed, 3))
     times_s = np.arange(settings.frames) * (settings.seconds / settings.frames)
-    for _ in range(5000):
-        made = _attempt(rng, settings, times_s)
-        if made is not None:
-            return made
+    for _ in range(100):
+        roles, cast = _cast(rng, settings)
+        # Many tries for one cast: a new cast at each failure would prefer what is easy to place.
+        for _ in range(200 if roles else 0):
+            made = _attempt(rng, settings, roles, cast, times_s)
+            if made is not None:
+                return made
     raise InputError("No story fits these settings. Allow more kinds of events or more things.")
 
 
 @dataclass(frozen=True)
 class _Role:
-    """One event to be: its kind, and who does it ('' for the camera)."""
+    """One event to be: its kind, and who does it ('' for the camera) to whom ('' for nobody)."""
 
     kind: str
     name: str
     action: str
     direction: str
+    partner: str = ""
+    outcome: str = ""
 
 
-def _attempt(rng: np.random.Generator, settings: StorySettings, times_s: np.ndarray) -> Plot | None:
+def _attempt(
+    rng: np.random.Generator, settings: StorySettings, roles, cast, times_s: np.ndarray
+) -> Plot | None:
     eye, target, fov_deg = toys.random_view(rng)
-    roles, cast = _cast(rng, settings)
-    if roles is None:
-        return None
     stage = _Stage(eye, target)
     things = _placed(rng, roles, cast, stage)
+    if not all(toys.is_free(thing, things[:i]) for i, thing in enumerate(things)):
+        return None
     horizon, zenith = toys.random_background(rng)
     ground = str(rng.choice(list(toys.GROUNDS))) if settings.textures else "plain"
     scene = Scene(
@@ -204,21 +211,23 @@ def _action(rng: np.random.Generator, kind: str, shape: str) -> str:
 
 
 def _cast(rng: np.random.Generator, settings: StorySettings):
-    """Roles of a story, or None, and (colour, shape) of all its things."""
-    n_events = int(rng.integers(1, settings.max_events + 1))
+    """Roles of a story and (colour, shape) of all its things; no roles if they don't fit."""
+    kinds = settings.kinds()
+    weights = np.array([OFTEN.get(kind, 1.0) for kind in kinds])
     cast: list[tuple[str, str]] = []
     roles: list[_Role] = []
     wanted = settings.split == "held-out"
-    for i in range(n_events):
-        kind = str(rng.choice(settings.kinds()))
+    for i in range(int(rng.integers(1, settings.max_events + 1))):
+        kind = str(rng.choice(kinds, p=weights / weights.sum()))
         if kind == "camera":
             action = str(rng.choice(["pan", "dolly", "orbit"]))
             ways = ("toward", "away") if action == "dolly" else ("left", "right")
             roles.append(_Role(kind, "", action, str(rng.choice(ways))))
             continue
         again = i == 1 and roles[0].name and roles[0].action != "vanish" and rng.random() < 0.35
-        options = [tuple(roles[0].name.split())] if again else [
-            (c, s) for c in toys.COLOURS for s in toys.SHAPES if c not in [who[0] for who in cast]
+        used = [colour for colour, _ in cast]
+        options = cast[:1] if again else [
+            (c, s) for c in toys.COLOURS for s in toys.SHAPES if c not in used
         ]  # fmt: skip
         acts = [(c, s, _action(rng, kind, s)) for c, s in options]
         acts = [a for a in acts if a[2] and not (again and a[2] == "appear")]
@@ -228,44 +237,90 @@ def _cast(rng: np.random.Generator, settings: StorySettings):
             acts = [a for a in acts if held_out(*a)]
             wanted = False
         if not acts:
-            return None, cast
+            return [], cast
         colour, shape, action = acts[int(rng.integers(len(acts)))]
-        direction = str(rng.choice(["left", "right", "left", "right", "toward", "away"]))
+        sideways = kind == "collisions" or shape == "ring" or rng.random() < 0.65
+        ways = ("left", "right") if sideways else ("toward", "away")
         if not again:
             cast.append((colour, shape))
-        roles.append(_Role(kind, f"{colour} {shape}", action, direction))
-    least = len(cast) + any(role.kind in ("collisions", "circles") for role in roles)
-    if wanted or least > settings.max_things:
-        return None, cast
-    colours = [c for c in rng.permutation(list(toys.COLOURS)) if c not in [who[0] for who in cast]]
-    extra = int(rng.integers(max(least, 1), settings.max_things + 1)) - len(cast)
-    cast += [(str(c), str(rng.choice(toys.SHAPES))) for c in colours[:extra]]
+        roles.append(_Role(kind, f"{colour} {shape}", action, str(rng.choice(ways))))
+    return _with_partners(rng, roles, cast, settings) if not wanted else ([], cast)
+
+
+def _with_partners(rng: np.random.Generator, roles: list[_Role], cast, settings: StorySettings):
+    """The cast filled up with others, and those who have something to do with an event."""
+    needs = [
+        role.kind in ("collisions", "circles") or (role.kind == "moves" and rng.random() < 0.65)
+        for role in roles
+    ]
+    least = max(1, len(cast), 2 if any(needs) else 1)
+    if least > settings.max_things:
+        return [], cast
+    n = int(rng.integers(least, settings.max_things + 1))
+    used = [colour for colour, _ in cast]
+    spare = [str(c) for c in rng.permutation(list(toys.COLOURS)) if c not in used]
+    extra = [(c, str(rng.choice(toys.SHAPES))) for c in spare[: n - len(cast)]]
+    cast = [*cast, *extra]
+    for i, role in enumerate(roles):
+        names = [f"{c} {s}" for c, s in cast if f"{c} {s}" != role.name]
+        if needs[i]:
+            outcome = str(rng.choice(["stop", "bounce", "push"]))
+            outcome = outcome if role.kind == "collisions" else ""
+            roles[i] = replace(role, partner=str(rng.choice(names)), outcome=outcome)
     return roles, cast
 
 
-def _placed(rng: np.random.Generator, roles, cast, stage: _Stage) -> list[Thing]:
-    """The things, where their roles have room to happen; the rest anywhere."""
-    starts: dict[str, tuple[float, float]] = {}
+def _placed(rng: np.random.Generator, roles: list[_Role], cast, stage: _Stage) -> list[Thing]:
+    """The things, where their roles have room to happen; the rest anywhere free."""
+    spots: dict[str, tuple[float, float]] = {}
     for role in roles:
-        if role.kind in ("moves", "collisions") and role.name not in starts:
-            sign = {"left": 1, "right": -1}.get(role.direction, 0)
-            depth = {"toward": 0.8, "away": -0.5}.get(role.direction, 0)
-            starts[role.name] = (
-                sign * rng.uniform(0.5, 1.1) if sign else rng.uniform(-0.5, 0.5),
-                depth + rng.uniform(-0.3, 0.3) if depth else rng.uniform(-0.6, 0.9),
-            )
-    things = []
+        if role.name and role.name not in spots:
+            spots[role.name] = _start(rng, role)
+        if role.partner and role.partner not in spots:
+            spots[role.partner] = _beside(rng, role, *spots[role.name])
+    things: list[Thing] = []
     for colour, shape in cast:
-        a, b = starts.get(f"{colour} {shape}", (rng.uniform(-1.1, 1.1), rng.uniform(-0.7, 1.0)))
-        x, y, _ = a * stage.right + b * stage.ahead
-        yaw = stage.yaw_deg() + (rng.uniform(-30, 30) if shape != "ball" else 45)
-        things.append(
-            toys.toy(
-                colour, shape, float(rng.uniform(0.36, 0.56)), (float(x), float(y)), yaw,
-                shiny=bool(rng.random() < 0.5), striped=shape in ("ball", "ring"),
-            )
-        )  # fmt: skip
+        size_m, turn_deg = float(rng.uniform(0.36, 0.54)), float(rng.uniform(-30, 30))
+        shiny = bool(rng.random() < 0.5)
+        for _ in range(10):
+            anywhere = (float(rng.uniform(-1.1, 1.1)), float(rng.uniform(-0.7, 1.0)))
+            a, b = spots.get(f"{colour} {shape}", anywhere)
+            x, y, _ = (a * stage.right + b * stage.ahead).tolist()
+            yaw_deg = stage.yaw_deg() + (45 if shape == "ball" else turn_deg)
+            striped = shape in ("ball", "ring")  # or one would not see them roll
+            new = toys.toy(colour, shape, size_m, (x, y), yaw_deg, shiny=shiny, striped=striped)
+            if toys.is_free(new, things) or f"{colour} {shape}" in spots:
+                break
+        things.append(new)
     return things
+
+
+def _start(rng: np.random.Generator, role: _Role) -> tuple[float, float]:
+    """Metres right and ahead of the middle, from where a role has room."""
+    if role.kind in ("moves", "collisions"):
+        if role.direction in ("left", "right"):
+            sign = 1 if role.direction == "left" else -1
+            return sign * float(rng.uniform(0.5, 1.05)), float(rng.uniform(-0.5, 0.8))
+        middle = 0.75 if role.direction == "toward" else -0.45
+        return float(rng.uniform(-0.6, 0.6)), middle + float(rng.uniform(-0.25, 0.25))
+    return float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.5, 0.8))
+
+
+def _beside(rng: np.random.Generator, role: _Role, a: float, b: float) -> tuple[float, float]:
+    """Where the partner of a role stands that starts at a, b."""
+    side = float(rng.choice([-1, 1]))
+    if role.kind == "circles":
+        angle, far = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 0.8)
+        return a + far * math.cos(angle), b + far * math.sin(angle)
+    if role.direction in ("left", "right"):
+        sign = 1 if role.direction == "right" else -1
+        if role.kind == "collisions":
+            return a + sign * float(rng.uniform(0.9, 1.5)), b + float(rng.uniform(-0.08, 0.08))
+        if rng.random() < 0.3:  # to be moved towards, otherwise past
+            return a + sign * float(rng.uniform(1.4, 1.9)), b + float(rng.uniform(-0.2, 0.2))
+        return a + sign * float(rng.uniform(0.5, 0.9)), b + side * float(rng.uniform(0.5, 0.9))
+    sign = 1 if role.direction == "away" else -1
+    return a + side * float(rng.uniform(0.55, 0.8)), b + sign * float(rng.uniform(0.4, 0.8))
 
 
 def _wheels_along_their_way(scene: Scene, motions: list[Motion], stage: _Stage) -> Scene | None:
@@ -307,21 +362,18 @@ def _motions(
         return [Motion(role.name, "jump", *span, height_m=float(rng.uniform(0.4, 0.6)))]
     if role.action == "turn":
         return [Motion(role.name, "turn", *span, angle_deg=float(rng.choice([-200, 200])))]
-    others = [t for t in now.things[1:] if t.name != role.name]
-    if role.kind in ("circles", "collisions") and not others:
-        return None
-    if role.kind == "circles":
-        other = min(others, key=lambda t: math.dist(t.position, thing.position))
-        if math.dist(other.position, thing.position) > 1.0:
+    if role.kind in ("circles", "collisions"):
+        if all(other.name != role.partner for other in now.things):
             return None
-        angle = float(rng.choice([-330, 330]))
-        return [Motion(role.name, "circle", *span, angle_deg=angle, around=other.position)]
-    if role.kind == "collisions":
-        other = others[int(rng.integers(len(others)))]
-        if math.dist(other.position, thing.position) - reach_m(thing) - reach_m(other) < 0.4:
+        other = now[role.partner]
+        far = math.dist(other.position[:2], thing.position[:2])
+        if role.kind == "circles":
+            angle = float(rng.choice([-330, 330]))
+            circle = Motion(role.name, "circle", *span, angle_deg=angle, around=other.position)
+            return [circle] if far < 1.0 else None
+        if far - reach_m(thing) - reach_m(other) < 0.4:
             return None
-        outcome = str(rng.choice(["stop", "bounce", "push"]))
-        return list(collide(now, role.name, other.name, *span, outcome, role.action, 0.5))
+        return list(collide(now, role.name, role.partner, *span, role.outcome, role.action, 0.5))
     where = np.array(thing.position)
     if role.direction in ("left", "right"):
         way = stage.right * (1 if role.direction == "right" else -1)
@@ -337,13 +389,17 @@ def _motions(
 
 def _clear(scene: Scene, motions, span: tuple[float, float], role: _Role, new) -> bool:
     """Whether nothing runs through anything else; what collides may touch."""
-    touching = {m.name for m in new}
+    movers = {m.name for m in new}
     for t_s in np.linspace(*span, 13):
         things = at(scene, motions, float(t_s)).things[1:]
-        for i, one in enumerate(things):
-            for two in things[i + 1 :]:
+        for one in things:
+            if one.name not in movers:
+                continue
+            for two in things:
+                if two is one:
+                    continue
                 gap = math.dist(one.position[:2], two.position[:2]) - reach_m(one) - reach_m(two)
-                meant = role.kind == "collisions" and touching & {one.name, two.name}
+                meant = role.kind == "collisions" and two.name in (role.name, role.partner)
                 if gap < (-0.01 if meant else 0.05):
                     return False
     return True
@@ -370,10 +426,9 @@ def _measured(scene: Scene, role: _Role, motions, new, camera_motions) -> Event 
     go = new[0]
     colour, shape = role.name.split()
     subject = Noun(colour, shape)
+    partner = _noun(scene[role.partner]) if role.partner else None
     if role.kind == "circles":
-        now = at(scene, motions, go.start_s)
-        around = next(t for t in now.things if t.position == go.around)
-        return Event(subject, role.action, "", "around", _noun(around))
+        return Event(subject, role.action, "", "around", partner)
     if role.kind not in ("moves", "collisions"):
         return Event(subject, role.action)
     camera = camera_at(scene, camera_motions, go.start_s, (100, 100))
@@ -381,19 +436,17 @@ def _measured(scene: Scene, role: _Role, motions, new, camera_motions) -> Event 
     path = np.array([at(scene, motions, float(t))[role.name].position for t in times])
     xy, z_m = project(camera, path)
     direction = _direction(xy, z_m)
-    if not direction:
+    if direction != role.direction:
         return None
-    others = [t for t in at(scene, motions, go.start_s).things[1:] if t.name != role.name]
     if role.kind == "collisions":
-        hit = min(others, key=lambda t: math.dist(t.position, path[-1]) - reach_m(t))
-        outcome = "stop" if len(new) == 1 else "push" if new[1].name != role.name else "bounce"
-        return Event(subject, role.action, direction, "into", _noun(hit), outcome)
+        return Event(subject, role.action, direction, "into", partner, role.outcome)
+    others = [t for t in at(scene, motions, go.start_s).things[1:] if t.name != role.name]
     near = sorted(others, key=lambda t: float(np.linalg.norm(path - t.position, axis=1).min()))
     for other in near:
         relation = _relation(camera, path, xy, z_m, direction, other)
         if relation:
             return Event(subject, role.action, direction, relation, _noun(other))
-    return Event(subject, role.action, direction)
+    return None if role.partner else Event(subject, role.action, direction)
 
 
 def _direction(xy: np.ndarray, z_m: np.ndarray) -> str:
