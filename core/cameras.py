@@ -76,7 +76,9 @@ def orbit(
     return tuple(look_at(eye, target, *size, fov_deg) for eye in eyes)
 
 
-def moved(camera: Camera, right_m: float = 0.0, down_m: float = 0.0, ahead_m: float = 0.0) -> Camera:
+def moved(
+    camera: Camera, right_m: float = 0.0, down_m: float = 0.0, ahead_m: float = 0.0
+) -> Camera:
     """The same camera, pushed along its own axes without turning."""
     c2w = camera.c2w.copy()
     c2w[:3, 3] += c2w[:3, :3] @ (right_m, down_m, ahead_m)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gradio as gr
 import numpy as np
 
 from core import images
 from core.matching import descriptor, ransac, scale_space, search_pictures
+from core.matching.neighbours import keep
 from core.matching.run import Run
 from core.matching.truth import right
 from core.types import InputError
@@ -22,8 +25,8 @@ class Inside:
         with ui.panel("Look inside"), gr.Tabs():
             with gr.Tab("Ratio test"):
                 gr.Markdown(
-                    "Best over second-best distance of every candidate. Drag the line: what lies "
-                    "left of it is kept. Let go, and the matches above follow."
+                    "Best over second-best distance of what passed the other checks. Drag the line: what "
+                    "lies left of it is kept. Let go, and the matches above follow."
                 )
                 self.ratio = ThresholdPlot()
             with gr.Tab("Scale space") as scale_tab:
@@ -37,15 +40,17 @@ class Inside:
         self.outputs = [self.ratio]
 
     def show(self, found: Run) -> dict:
-        c = found.result.candidates
+        c, settings = found.result.candidates, found.result.settings
+        # only what the other checks let through, so that the line's count is the matches'
+        passed = keep(c, replace(settings, ratio=1.0))
         labels = np.full(len(c.pairs), -1)
         if found.pair.truth is not None:
             i, j = c.pairs.T
             labels = right(found.pair.truth, found.result.keypoints0[i], found.result.keypoints1[j])
-        ratios = [None if np.isnan(r) else round(float(r), 4) for r in c.ratio]
+        ratios = [None if np.isnan(r) else round(float(r), 4) for r in c.ratio[passed]]
         value = {
-            "values": ratios, "labels": labels.tolist(),
-            "threshold": found.result.settings.ratio, "minimum": 0.5, "maximum": 1.0, "step": 0.01,
+            "values": ratios, "labels": labels[passed].tolist(), "threshold": settings.ratio,
+            "minimum": 0.5, "maximum": 1.0, "step": 0.01,
             "label": "ratio of best to second-best distance",
         }  # fmt: skip
         return {self.ratio: value}

@@ -28,7 +28,7 @@ def theme() -> themes.Base:
     look = themes.Base(
         primary_hue=TEAL,
         secondary_hue=TEAL,
-        neutral_hue="stone",
+        neutral_hue="gray",
         radius_size="sm",
         font=(themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"),
         font_mono=(themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"),

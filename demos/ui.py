@@ -350,19 +350,22 @@ class TakeAway:
         """state holds what `write(value, folder)` turns into files; `made` is the event that
         makes results, after which link and address bar are completed in the browser."""
 
-        def files(value: Any) -> dict:
+        def bundle(value: Any, folder: Path) -> dict:
             if value is None:
                 raise InputError("There is no result yet. Run the tab first.")
-            folder = Path(tempfile.mkdtemp(prefix=f"sightline-{self.slug}-"))
             paths = write(value, folder)
-            bundle = folder / f"sightline-{self.slug}.zip"
-            with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as file:
+            everything = folder / f"sightline-{self.slug}.zip"
+            with zipfile.ZipFile(everything, "w", zipfile.ZIP_DEFLATED) as file:
                 for path in paths:
                     file.write(path, path.name)
-            return {self.files: [str(p) for p in (bundle, *paths)]}
+            return {self.files: [str(p) for p in (everything, *paths)]}
+
+        def files(value: Any):
+            with tempfile.TemporaryDirectory() as folder:  # Gradio copies what is yielded
+                yield guard(bundle, self.status)(value, Path(folder))
 
         self.write.click(
-            guard(files, self.status), [state], [self.status, self.files],
+            files, [state], [self.status, self.files],
             api_visibility="private", show_progress="minimal",
         )  # fmt: skip
         made.then(

@@ -278,7 +278,15 @@ def _event(clause: str) -> Event:
 def _words() -> tuple[str, ...]:
     tables = (VERBS, WAYS, RELATIONS, OUTCOMES, CAMERA_VERBS, SHAPE_WORDS)
     phrases = [p for table in tables for phrases in table.values() for p in phrases]
-    phrases += [*COLOURS, *NUMBERS[2:], *ONE, *TWO, *TWO_BACKWARDS, *SAME_SUBJECT, "a an the camera"]
+    phrases += [
+        *COLOURS,
+        *NUMBERS[2:],
+        *ONE,
+        *TWO,
+        *TWO_BACKWARDS,
+        *SAME_SUBJECT,
+        "a an the camera",
+    ]
     return tuple(sorted(set(re.findall(r"[a-z]+", re.sub(r"{\w+}", "", " ".join(phrases))))))
 
 

@@ -168,7 +168,7 @@ def _openness(world: World, rays: Rays, p: Tensor, n: Tensor, thing: Tensor) -> 
     """Share (N,) of the light from all over that other things leave: 1 in the open.
 
     Each thing is taken for a ball of about its volume; such a ball takes (r/distance)² times the
-    cosine of its direction from a surface's light.
+    cosine of its direction from a surface's light, and nothing from four radii on.
     """
     import torch
 
@@ -187,7 +187,9 @@ def _openness(world: World, rays: Rays, p: Tensor, n: Tensor, thing: Tensor) -> 
         r = radius[0, k] if rays.frame is None else radius[rays.frame, k]
         gap = c - p
         square = dot(gap, gap)
-        share = (dot(gap, n) * square.rsqrt()).clamp(min=0) * (r * r / square).clamp(max=1)
+        share = (dot(gap, n) * square.rsqrt()).clamp(min=0) * (
+            r * r / square * (16 / 15) - 1 / 15
+        ).clamp(0, 1)
         left = left * (1 - 0.85 * share * (slot != k))
     return left
 

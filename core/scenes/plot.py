@@ -280,10 +280,10 @@ def _placed(rng: np.random.Generator, roles: list[_Role], cast, stage: _Stage) -
             spots[role.partner] = _beside(rng, role, *spots[role.name])
     things: list[Thing] = []
     for colour, shape in cast:
-        size_m, turn_deg = float(rng.uniform(0.36, 0.54)), float(rng.uniform(-30, 30))
+        size_m, turn_deg = float(rng.uniform(0.42, 0.6)), float(rng.uniform(-30, 30))
         shiny = bool(rng.random() < 0.5)
         for _ in range(10):
-            anywhere = (float(rng.uniform(-1.1, 1.1)), float(rng.uniform(-0.7, 1.0)))
+            anywhere = (float(rng.uniform(-1.0, 1.0)), float(rng.uniform(-0.9, 0.8)))
             a, b = spots.get(f"{colour} {shape}", anywhere)
             x, y, _ = (a * stage.right + b * stage.ahead).tolist()
             yaw_deg = stage.yaw_deg() + (45 if shape == "ball" else turn_deg)
@@ -300,10 +300,10 @@ def _start(rng: np.random.Generator, role: _Role) -> tuple[float, float]:
     if role.kind in ("moves", "collisions"):
         if role.direction in ("left", "right"):
             sign = 1 if role.direction == "left" else -1
-            return sign * float(rng.uniform(0.5, 1.05)), float(rng.uniform(-0.5, 0.8))
-        middle = 0.75 if role.direction == "toward" else -0.45
+            return sign * float(rng.uniform(0.5, 0.95)), float(rng.uniform(-0.7, 0.6))
+        middle = 0.65 if role.direction == "toward" else -0.6
         return float(rng.uniform(-0.6, 0.6)), middle + float(rng.uniform(-0.25, 0.25))
-    return float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.5, 0.8))
+    return float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.7, 0.6))
 
 
 def _beside(rng: np.random.Generator, role: _Role, a: float, b: float) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.scenes.threads import alone, in_blocks
 from core.scenes.types import Scene
 from core.types import Camera, InputError, Settings, Unavailable, View, setting
 
@@ -59,9 +60,7 @@ class SceneView(View):
     points: np.ndarray
 
 
-def render(
-    scene: Scene, camera: Camera, settings: RenderSettings = RenderSettings()
-) -> SceneView:
+def render(scene: Scene, camera: Camera, settings: RenderSettings = RenderSettings()) -> SceneView:
     """What `camera` sees of `scene`, with its truth."""
     return render_clip([scene], [camera], settings)[0]
 
@@ -74,8 +73,7 @@ def render_clip(
     made["rgb"] = to_bytes(made["rgb"])
     arrays = {name: value.cpu().numpy() for name, value in made.items()}
     return [
-        SceneView(**{name: value[k] for name, value in arrays.items()})
-        for k in range(len(cameras))
+        SceneView(**{name: value[k] for name, value in arrays.items()}) for k in range(len(cameras))
     ]
 
 
@@ -93,42 +91,56 @@ def render_batch(
     Gives rgb (B, H, W, 3) float32 sRGB in [0, 1] and, with `truth`, the other channels of
     SceneView (B, H, W, ...). `exact` computes truth in float64; else float32 (about 1e-5 m at 5 m).
     """
-    import torch
-
-    from core.scenes.light import Lens, encode, lamp_disc, radiance
-    from core.scenes.world import pack
-
     if len(scenes) not in (1, len(cameras)) or not cameras:
         raise InputError(
             f"{len(scenes)} scenes and {len(cameras)} cameras don't pair up. Give one scene per "
             "camera, or one scene for all."
         )
-    width, height = cameras[0].width, cameras[0].height
-    if any((c.width, c.height) != (width, height) for c in cameras):
+    size = cameras[0].width, cameras[0].height
+    if any((c.width, c.height) != size for c in cameras):
         raise InputError("The cameras of one batch differ in size. Give them one size.")
-    device = device_of(settings)
-    with torch.inference_mode():
-        exact_world = pack(scenes, device)
-        world = exact_world.single()
-        lens_of = _Pixels(cameras, device, settings.samples, len(scenes) > 1)
-        count = settings.samples**2
-        total = len(cameras) * count * width * height
-        rgb = torch.empty((3, total), device=device)
-        block = 1 << (16 if device == "cpu" else 22)
-        angle = float(1 / (cameras[0].K[0, 0] * settings.samples))
-        for start in range(0, total, block):
-            index = torch.arange(start, min(start + block, total), device=device)
-            rays, xy, sample = lens_of(index, torch.float32)
-            disc = lamp_disc(xy, sample, count, settings.seed)
-            light = radiance(world, rays, Lens(settings.shadows, angle, disc))
-            rgb[:, start : start + block] = light.clamp(max=_BRIGHTEST)
-        shape = (len(cameras), height, width)
-        linear = rgb.view(3, len(cameras), count, height * width).mean(2)
-        made = {"rgb": encode(linear).view(3, *shape).permute(1, 2, 3, 0).contiguous()}
-        if truth:
-            dtype = torch.float64 if exact else torch.float32
-            made |= _truth(exact_world if exact else world, cameras, device, dtype, block)
-        return made
+    return _render_batch(scenes, cameras, settings, device_of(settings), truth, exact)
+
+
+@alone
+def _render_batch(
+    scenes: Sequence[Scene],
+    cameras: Sequence[Camera],
+    settings: RenderSettings,
+    device: str,
+    truth: bool,
+    exact: bool,
+    threads: int = 1,
+) -> dict[str, Tensor]:
+    import torch
+
+    from core.scenes.light import Lens, encode, lamp_disc, radiance
+    from core.scenes.world import pack
+
+    width, height = cameras[0].width, cameras[0].height
+    exact_world = pack(scenes, device)
+    world = exact_world.single()
+    lens_of = _Pixels(cameras, device, settings.samples, len(scenes) > 1)
+    count = settings.samples**2
+    total = len(cameras) * count * width * height
+    rgb = torch.empty((3, total), device=device)
+    angle = float(1 / (cameras[0].K[0, 0] * settings.samples))
+
+    def colour(start: int, end: int) -> None:
+        index = torch.arange(start, end, device=device)
+        rays, xy, sample = lens_of(index, torch.float32)
+        disc = lamp_disc(xy, sample, count, settings.seed)
+        light = radiance(world, rays, Lens(settings.shadows, angle, disc))
+        rgb[:, start:end] = light.clamp(max=_BRIGHTEST)
+
+    in_blocks(colour, total, device, threads)
+    shape = (len(cameras), height, width)
+    linear = rgb.view(3, len(cameras), count, height * width).mean(2)
+    made = {"rgb": encode(linear).view(3, *shape).permute(1, 2, 3, 0).contiguous()}
+    if truth:
+        dtype = torch.float64 if exact else torch.float32
+        made |= _truth(exact_world if exact else world, cameras, device, dtype, threads)
+    return made
 
 
 _BRIGHTEST = 1.6  # a highlight counts at most this much in a pixel's mean, so its edge stays smooth
@@ -179,7 +191,7 @@ class _Pixels:
 
 
 def _truth(
-    world: World, cameras: Sequence[Camera], device: str, dtype: torch.dtype, block: int
+    world: World, cameras: Sequence[Camera], device: str, dtype: torch.dtype, threads: int
 ) -> dict[str, Tensor]:
     """Every channel of SceneView but rgb, (B, H, W, ...), of the rays through pixels' centres."""
     import torch
@@ -192,9 +204,17 @@ def _truth(
     axis = torch.from_numpy(np.stack([c.c2w[:3, 2] for c in cameras], -1)).to(device, dtype)
     per_camera = cameras[0].width * cameras[0].height
     total = len(cameras) * per_camera
-    parts: dict[str, list[Tensor]] = {}
-    for start in range(0, total, block):
-        index = torch.arange(start, min(start + block, total), device=device)
+    made = {
+        name: torch.empty((rows, total), dtype=kind, device=device)
+        for name, rows, kind in (
+            ("depth_m", 1, torch.float32), ("ray_depth_m", 1, torch.float32),
+            ("normals", 3, torch.float32), ("ids", 1, torch.int32),
+            ("albedo", 3, torch.float32), ("points", 3, torch.float32),
+        )
+    }  # fmt: skip
+
+    def find(start: int, end: int) -> None:
+        index = torch.arange(start, end, device=device)
         rays, _, _ = pixels(index, dtype)
         hits = nearest(world, rays)
         seen = hits.slot >= 0
@@ -204,26 +224,24 @@ def _truth(
         own, n = surface_normals(world, hits.thing, local, rays.d)
         colour = albedo(world, hits.thing, local.float(), own.float(), 0.0)
         forward = axis if len(cameras) == 1 else axis[:, index // per_camera]
-        found = {
-            "depth_m": t * dot(rays.d, forward),
-            "ray_depth_m": t,
-            "normals": torch.where(seen, n, torch.nan),
-            "ids": (hits.slot + 1).to(torch.int32),
-            "albedo": torch.where(seen, colour, 0.0),
-            "points": points,
-        }
-        for name, value in found.items():
-            parts.setdefault(name, []).append(value)
+        for name, value in (
+            ("depth_m", t * dot(rays.d, forward)),
+            ("ray_depth_m", t),
+            ("normals", torch.where(seen, n, torch.nan)),
+            ("ids", hits.slot + 1),
+            ("albedo", torch.where(seen, colour, 0.0)),
+            ("points", points),
+        ):
+            made[name][:, start:end] = value
+
+    in_blocks(find, total, device, threads)
     shape = (len(cameras), cameras[0].height, cameras[0].width)
-    made = {}
-    for name, pieces in parts.items():
-        value = torch.cat(pieces, -1)
-        value = value if name == "ids" else value.float()
-        rows = value.shape[:-1]
-        made[name] = value.view(*rows, *shape)
-        if rows:
-            made[name] = made[name].permute(1, 2, 3, 0).contiguous()
-    return made
+    return {
+        name: value.view(*shape)
+        if len(value) == 1
+        else value.view(3, *shape).permute(1, 2, 3, 0).contiguous()
+        for name, value in made.items()
+    }
 
 
 def to_bytes(rgb: Tensor) -> Tensor:

@@ -178,7 +178,9 @@ def _torus(o: Tensor, d: Tensor, half: Tensor, ahead: Tensor) -> Tensor:
             high = torch.where(value > 0, high, guess)
             slope = (4 * guess * guess + 2 * p) * guess + q
             step = guess - value / torch.where(slope.abs() < 1e-30, 1e-30, slope)
-            guess = torch.where((step > low) & (step < high), step, (low + high) / 2)
+            # at the root itself rounding may point a hair outside: that is no reason to bisect
+            good = (step > low - 1e-9) & (step < high + 1e-9)
+            guess = torch.where(good, step, (low + high) / 2)
         t = torch.where(way_in & (guess + ahead > 0), guess + ahead, t)
     return t.to(ahead.dtype)
 

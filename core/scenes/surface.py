@@ -57,7 +57,6 @@ def albedo(
 
 def _soft_edge(distance: Tensor, width: Tensor | float) -> Tensor:
     """0 to 1 across distance 0, over `width`."""
-    import torch
 
     if isinstance(width, float):
         return (distance > 0).to(distance.dtype)
@@ -110,14 +109,14 @@ def _wood(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
 
 def _marble(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
     """Thin veins: the zero lines of a wave that noise has folded."""
-    fold = cloud(p * 0.35) * 7.0
-    wave = (p[0] * 0.9 + p[1] * 0.5 + p[2] * 0.7 + fold).sin().abs()
-    vein = (1 - wave) ** 5
-    return _fade((vein * 0.9 + 0.25 * cloud(p * 0.9)).clamp(0, 1), 0.3, width)
+    fold = cloud(p) * 5.0
+    wave = (p[0] * 1.3 + p[1] * 0.7 + p[2] * 1.0 + fold).sin().abs()
+    vein = (1 - wave) ** 7
+    return _fade((vein * 0.9 + 0.45 * (cloud(p * 1.7) - 0.3)).clamp(0, 1), 0.3, width)
 
 
 def _noise(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
-    return _fade(((cloud(p) - 0.5) * 1.8 + 0.5).clamp(0, 1), 0.5, width)
+    return _fade(((cloud(p * 1.5) - 0.5) * 1.5 + 0.5).clamp(0, 1), 0.5, width)
 
 
 def _bricks(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
@@ -215,7 +214,9 @@ def _lattice(device: str, octaves: int) -> Tensor:
                 shape = [1, 1, 1]
                 shape[axis] = fine
                 blend = t.reshape(shape)
-                part = part.take(low, axis) * (1 - blend) + part.take((low + 1) % period, axis) * blend
+                part = (
+                    part.take(low, axis) * (1 - blend) + part.take((low + 1) % period, axis) * blend
+                )
             total += part * 0.5**octave
             weight += 0.5**octave
         values = (total / weight - 0.5) * 1.9 + 0.5

@@ -16,10 +16,7 @@ SIDE = 512  # pixels
 @lru_cache(maxsize=32)
 def picture(name: str) -> np.ndarray:
     """(512, 512, 3) uint8 sRGB: the picture of PICTURES called `name`; else `name` as words."""
-    if name in PICTURES:
-        made = PICTURES[name]()
-    else:
-        made = _words(name.removeprefix("text:"))
+    made = PICTURES[name]() if name in PICTURES else _words(name.removeprefix("text:"))
     made.flags.writeable = False
     return made
 
@@ -167,4 +164,3 @@ PICTURES = {
     "sunset": _sunset, "circles": _circles, "blocks": _blocks, "map": _map, "chart": _chart,
     "newspaper": _newspaper,
 }  # fmt: skip
-

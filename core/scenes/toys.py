@@ -35,12 +35,12 @@ SHAPES = ("ball", "box", "cylinder", "cone", "ring")
 GROUNDS = {
     "wood": Material((0.42, 0.24, 0.11), (0.26, 0.13, 0.05), "wood", 0.35, gloss=0.15),
     "checker": Material((0.62, 0.62, 0.6), (0.24, 0.25, 0.27), "checker", 0.4),
-    "marble": Material((0.8, 0.79, 0.76), (0.5, 0.5, 0.52), "marble", 0.8, gloss=0.25),
+    "marble": Material((0.58, 0.57, 0.54), (0.26, 0.26, 0.28), "marble", 0.5, gloss=0.25),
     "stone": Material((0.34, 0.33, 0.32), (0.2, 0.2, 0.2), "noise", 0.15),
-    "plain": Material((0.55, 0.55, 0.55)),
+    "plain": Material((0.42, 0.42, 0.42)),
 }
 
-LARGE_M = 0.42  # what is at least this high is called large, the rest small
+LARGE_M = 0.45  # what is at least this high is called large, the rest small
 
 
 def albedo(colour: str) -> Vec:
@@ -84,7 +84,7 @@ def toy(
     rotation = product(yaw, about((1, 0, 0), 90)) if standing else yaw
     height = size[2] if shape == "ring" and lying else h
     own = albedo(colour)
-    pale: Vec = tuple(c + 0.55 * (1 - c) for c in own)  # type: ignore[assignment]
+    pale: Vec = tuple(c + 0.25 * (1 - c) for c in own)  # type: ignore[assignment]
     material = Material(
         own,
         pale if striped else own,
@@ -180,13 +180,13 @@ def random_scene(seed: int, settings: SceneSettings = SceneSettings()) -> Scene:
         things: list[Thing] = []
         shrink = 0.995**attempt  # a crowded scene gets smaller toys in the end
         for colour in colours:
-            size = float(rng.choice([0.32, 0.54])) * shrink
+            size = float(rng.choice([0.34, 0.58])) * shrink
             size *= 1 + settings.size_variation * rng.uniform(-1, 1)
             new = toy(
                 colour,
                 str(rng.choice(settings.shapes())),
                 size,
-                (float(rng.uniform(-1.1, 1.1)), float(rng.uniform(-0.9, 1.1))),
+                (float(rng.uniform(-1.1, 1.1)), float(rng.uniform(-1.0, 0.9))),
                 float(rng.uniform(-40, 40)),
                 shiny=bool(settings.shiny and rng.random() < 0.5),
                 lying=bool(rng.random() < 0.4),
@@ -207,8 +207,8 @@ def random_view(rng: np.random.Generator, vary: bool = True) -> tuple[Vec, Vec, 
     """Eye, target and horizontal angle of view: from the south, 22° to 38° above the ground."""
     rise = math.radians(rng.uniform(22, 38) if vary else 28)
     azimuth = math.radians(rng.uniform(-110, -70) if vary else -90)
-    away_m = rng.uniform(3.3, 4.0) if vary else 3.6
-    target = (0.0, 0.0, 0.2)
+    away_m = rng.uniform(3.0, 3.6) if vary else 3.3
+    target = (0.0, 0.0, 0.15)
     eye = (
         away_m * math.cos(rise) * math.cos(azimuth),
         away_m * math.cos(rise) * math.sin(azimuth),

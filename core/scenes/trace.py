@@ -46,14 +46,14 @@ def _pairs(world: World, rays: Rays, t_max: Tensor | None = None) -> tuple[Tenso
     """(slot, ray, thing), each (P,): every pair whose ray comes through the thing's ball."""
     import torch
 
-    ball = world.shapes[9:17].view(8, world.B, world.K)
-    ball = ball[:, 0, :, None] if rays.frame is None else ball[:, rays.frame].mT
-    gap = ball[:3] - rays.o[:, None]  # (3, K, N)
-    along = dot(gap, rays.d[:, None])
-    can = dot(gap, gap) - along * along <= ball[7]
-    can &= along > -ball[6]
-    if t_max is not None:
-        can &= along - ball[6] < t_max
+    balls = world.shapes[9:17].view(8, world.B, world.K)
+    can = torch.empty((world.K, rays.o.shape[1]), dtype=torch.bool, device=rays.o.device)
+    for k in range(world.K):  # one thing after the other stays in the cache
+        ball = balls[:, 0, k, None] if rays.frame is None else balls[:, :, k][:, rays.frame]
+        gap = ball[:3] - rays.o
+        along = dot(gap, rays.d)
+        hit = (dot(gap, gap) - along * along <= ball[7]) & (along > -ball[6])
+        can[k] = hit if t_max is None else hit & (along - ball[6] < t_max)
     if rays.o.device.type == "cpu":
         flat = can.view(-1).nonzero()[:, 0]  # twice as fast as nonzero of a matrix
         slot = torch.div(flat, can.shape[1], rounding_mode="floor")
@@ -104,9 +104,7 @@ def _rows(a, b, c, d, e, f, g, h, i, v: Tensor) -> Tensor:
     import torch
 
     x, y, z = v
-    return torch.stack(
-        [a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z]
-    )
+    return torch.stack([a * x + b * y + c * z, d * x + e * y + f * z, g * x + h * y + i * z])
 
 
 def nearest(world: World, rays: Rays) -> Hits:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.cameras import pixel_centres, project
+from core.scenes.threads import alone
 from core.scenes.types import Scene
 from core.types import Camera
 
@@ -34,27 +35,32 @@ def correspondence(
     vanished, and where the point lies behind camera1; occluded (H, W) bool, True where camera0
     sees a thing whose point camera1 doesn't see: hidden, outside its frame, vanished or behind it.
     """
+    return _correspondence(scene, camera0, camera1, scene if scene1 is None else scene1)
+
+
+@alone
+def _correspondence(
+    scene: Scene, camera0: Camera, camera1: Camera, after: Scene, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
     from core.scenes.trace import from_local, nearest, to_local
     from core.scenes.world import pack
 
-    after = scene if scene1 is None else scene1
-    with torch.inference_mode():
-        world0, world1 = pack([scene]), pack([after])
-        centres = pixel_centres(camera0).reshape(-1, 2)
-        rays = _rays(camera0, centres)
-        hits = nearest(world0, rays)
-        places = {thing.name: k for k, thing in enumerate(after.things)}
-        there = torch.tensor([places.get(thing.name, -1) for thing in scene.things] + [-1])
-        known = ((hits.slot >= 0) & (there[hits.slot] >= 0)).nonzero()[:, 0]
-        thing0, thing1 = hits.thing[known], there[hits.slot[known]]
-        local = to_local(world0, thing0, rays.o[:, known] + hits.t[known] * rays.d[:, known])
-        if scene1 is not None:
-            growth = world1.shapes[12:15, thing1] / world0.shapes[12:15, thing0]
-            local = local * torch.where(growth.isfinite(), growth, 1.0)
-        points = from_local(world1, thing1, local)
-        hidden = _hidden(world1, camera1, points)
+    world0, world1 = pack([scene]), pack([after])
+    centres = pixel_centres(camera0).reshape(-1, 2)
+    rays = _rays(camera0, centres)
+    hits = nearest(world0, rays)
+    places = {thing.name: k for k, thing in enumerate(after.things)}
+    there = torch.tensor([places.get(thing.name, -1) for thing in scene.things] + [-1])
+    known = ((hits.slot >= 0) & (there[hits.slot] >= 0)).nonzero()[:, 0]
+    thing0, thing1 = hits.thing[known], there[hits.slot[known]]
+    local = to_local(world0, thing0, rays.o[:, known] + hits.t[known] * rays.d[:, known])
+    if after is not scene:
+        growth = world1.shapes[12:15, thing1] / world0.shapes[12:15, thing0]
+        local = local * torch.where(growth.isfinite(), growth, 1.0)
+    points = from_local(world1, thing1, local)
+    hidden = _hidden(world1, camera1, points)
 
     height, width = camera0.height, camera0.width
     xy, z = project(camera1, points.numpy().T)

@@ -11,6 +11,7 @@ from core.cameras import look_at, moved
 from core.scenes.render import RenderSettings, SceneView, render, render_clip
 from core.scenes.truth import correspondence
 from core.scenes.types import Scene
+from core.scenes.world import half_size, quat_to_matrix
 from core.types import Camera, InputError
 
 # told apart with every kind of colour blindness (Okabe and Ito 2008), then by brightness
@@ -112,24 +113,35 @@ def _around(scene: Scene, n: int, size: tuple[int, int], seed: int) -> tuple[Cam
         angle = turn + k * np.pi * (3 - np.sqrt(5))
         flat = np.sqrt(1 - rise**2)
         eyes = target + radius * np.stack([flat * np.cos(angle), flat * np.sin(angle), rise], 1)
-        open_eyes = eyes[_sees(scene, eyes, target, radius)]
+        open_eyes = eyes[_sees(scene, eyes, target) & _before_walls(scene, eyes, radius)]
         if len(open_eyes) >= n:
             chosen = open_eyes[np.linspace(0, len(open_eyes) - 1, n).round().astype(int)]
             return tuple(look_at(eye, target, *size, scene.fov_deg) for eye in chosen)
     raise InputError(f"{scene.name}'s target is hidden from all sides. Choose another scene.")
 
 
-def _sees(scene: Scene, eyes: np.ndarray, target: np.ndarray, radius: float) -> np.ndarray:
+def _sees(scene: Scene, eyes: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(N,) bool: is the first half of the way from each eye to the target free?"""
     import torch
 
     from core.scenes.trace import Rays, blocked
     from core.scenes.world import pack
 
-    gap = (target - eyes) / radius
-    with torch.inference_mode():
-        way = Rays(torch.from_numpy(eyes.T.copy()), torch.from_numpy(gap.T.copy()))
-        return ~blocked(pack([scene]), way, torch.full((len(eyes),), radius / 2).double()).numpy()
+    gap = target - eyes
+    far = np.linalg.norm(gap, axis=1, keepdims=True)
+    way = Rays(*(torch.from_numpy(rows.T.copy()) for rows in (eyes, gap / far)))
+    return ~blocked(pack([scene]), way, torch.from_numpy(far[:, 0] / 2)).numpy()
+
+
+def _before_walls(scene: Scene, eyes: np.ndarray, radius: float) -> np.ndarray:
+    """(N,) bool: is each eye on the side of every large plane that scene.eye is on?"""
+    fine = np.ones(len(eyes), bool)
+    for thing in scene.things:
+        if thing.shape == "plane" and min(half_size(thing)[:2]) > radius / 2:
+            up = np.array(quat_to_matrix(thing.rotation)).reshape(3, 3)[:, 2]
+            side = (np.asarray(scene.eye) - thing.position) @ up
+            fine &= (eyes - thing.position) @ up * np.sign(side) > 0.02 * radius
+    return fine
 
 
 # ---------------------------------------------------------------- control maps
@@ -222,7 +234,4 @@ def hide(
     before = render(scene, camera, settings)
     after = render(scene.without(name), camera, settings)
     place = [thing.name for thing in scene.things].index(name) + 1
-    return Hidden(
-        before.rgb, after.rgb, (before.rgb != after.rgb).any(-1), before.ids == place
-    )
-
+    return Hidden(before.rgb, after.rgb, (before.rgb != after.rgb).any(-1), before.ids == place)

@@ -18,7 +18,7 @@ WIDTHS = {1280: 900, 390: 844}  # px: a laptop's window and a telephone
 
 def settled(page) -> None:
     """Wait until the tab's example has run and nothing on the page moves for a while."""
-    page.locator(".block.headline b").first.wait_for(timeout=60_000)
+    page.locator(".headline .html-container b").first.wait_for(timeout=60_000)
     page.wait_for_function("document.fonts.status === 'loaded'")
     page.wait_for_timeout(800)
 

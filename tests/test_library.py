@@ -1,0 +1,156 @@
+"""Scenes are what their words say: well apart, in view, nothing inside anything else."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from core.cameras import look_at, project
+from core.scenes.library import NAMES, scene
+from core.scenes.motion import about, product, reach_m
+from core.scenes.prompts import describe, mention, parse_prompt, prompt, say
+from core.scenes.render import RenderSettings, render
+from core.scenes.toys import COLOURS, SceneSettings, albedo, in_view, is_free, random_scene, toy
+from core.types import InputError
+
+FAST = RenderSettings(samples=1)
+
+
+def camera_of(made, width=64, height=48):
+    return look_at(made.eye, made.target, width, height, made.fov_deg)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_scene_fills_its_picture(name):
+    made = scene(name)
+    view = render(made, camera_of(made), FAST)
+    assert len(np.unique(view.ids)) >= 3, "several things are seen"
+    assert np.isfinite(view.depth_m).mean() > 0.6
+    assert view.rgb.std() > 20, "not flat"
+    assert (view.rgb.min(-1) > 250).mean() < 0.1, "not burnt out"
+
+
+def test_an_unknown_scene_is_named():
+    with pytest.raises(InputError, match="tabletop"):
+        scene("beach")
+
+
+def lab(linear):
+    """CIELAB (D65) of linear sRGB (3,)."""
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    x = to_xyz @ np.clip(linear, 0, 1) / (0.9505, 1, 1.089)
+    f = np.where(x > 0.008856, np.cbrt(x), 7.787 * x + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+# Machado, Oliveira, Fernandes 2009, severity 1, on linear light.
+DEUTAN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+          [-0.011820, 0.042940, 0.968881]]  # fmt: skip
+PROTAN = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+          [-0.003882, -0.048116, 1.051998]]  # fmt: skip
+
+
+@pytest.mark.parametrize("eye, least", [(np.eye(3), 28), (DEUTAN, 15), (PROTAN, 15)])
+def test_colours_are_told_apart_by_every_eye(eye, least):
+    seen = {name: lab(np.array(eye) @ albedo(name)) for name in COLOURS}
+    for one, two in itertools.combinations(COLOURS, 2):
+        assert np.linalg.norm(seen[one] - seen[two]) > least, (one, two)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_the_picture_shows_the_colour_that_is_said(colour):
+    base = random_scene(
+        1, SceneSettings(min_things=1, max_things=1, textures=False, background="sky")
+    )
+    made = type(base)("one", (base.things[0], toy(colour, "ball", 0.6)), eye=base.eye,
+                      target=base.target)  # fmt: skip
+    view = render(made, camera_of(made), FAST)
+    seen = (view.rgb[view.ids == 2].astype(float) / 255) ** 2.2
+    bright = np.quantile(seen, 0.7, axis=0)
+    bright /= bright.max()
+    names = {n: np.array(albedo(n)) / max(albedo(n)) for n in COLOURS}
+    assert min(names, key=lambda n: float(np.linalg.norm(names[n] - bright))) == colour
+
+
+@pytest.mark.parametrize("shape", ["ball", "box", "cylinder", "cone", "ring"])
+@pytest.mark.parametrize("lying", [False, True])
+def test_toys_stand_on_the_ground(shape, lying):
+    thing = toy("red", shape, 0.5, lying=lying)
+    height = thing.size[2] if shape == "ring" and lying else 0.5
+    assert thing.position[2] == pytest.approx(height / 2)
+
+
+def test_a_thousand_random_scenes_keep_their_promises():
+    for seed in range(300):
+        made = random_scene(seed, SceneSettings(min_things=2, max_things=6))
+        toys = list(made.things[1:])
+        assert 2 <= len(toys) <= 6
+        assert len({t.colour_name for t in toys}) == len(toys)
+        assert all(is_free(t, toys[:i]) for i, t in enumerate(toys))
+        assert all(in_view(camera_of(made, 100, 100), t) for t in toys)
+        assert all(t.name == f"{t.colour_name} {t.shape_name}" for t in toys)
+    assert random_scene(5) == random_scene(5) != random_scene(6)
+
+
+def test_settings_of_random_scenes_hold():
+    only = SceneSettings(min_things=8, max_things=8, boxes=False, cones=False, rings=False,
+                         shiny=False, textures=False, fog_per_m=0.1, background="dark")  # fmt: skip
+    made = random_scene(3, only)
+    assert {t.shape_name for t in made.things[1:]} <= {"ball", "cylinder"}
+    assert len(made.things) == 9 and made.fog_per_m == 0.1
+    assert all(t.material.gloss == 0 and t.material.texture == "plain" for t in made.things)
+    with pytest.raises(InputError, match="second number"):
+        SceneSettings(min_things=4, max_things=3)
+    with pytest.raises(InputError, match="shape"):
+        SceneSettings(balls=False, boxes=False, cylinders=False, cones=False, rings=False)
+
+
+# ---------------------------------------------------------------- prompts
+
+
+def test_prompts_say_what_is_so_and_read_back_exactly():
+    texts = set()
+    for seed in range(500):
+        made = random_scene(seed)
+        still = mention(made, seed)
+        text = say(still, seed)
+        assert text == prompt(made, seed) and parse_prompt(text) == still, text
+        texts.add(text)
+        things = {(t.colour_name, t.shape_name): t for t in made.things[1:]}
+        whole = describe(made)
+        full = {(look.colour, look.shape): look for look in whole.looks}
+        for look in still.looks:
+            true = full[look.colour, look.shape]
+            assert look.size in ("", true.size) and look.material in ("", true.material)
+        camera = camera_of(made)
+        for i, word, j in still.relations:
+            pair = [things[still.looks[k].colour, still.looks[k].shape] for k in (i, j)]
+            xy, z_m = project(camera, np.array([t.position for t in pair]))
+            true = {"left": xy[0, 0] < xy[1, 0], "right": xy[0, 0] > xy[1, 0],
+                    "behind": z_m[0] > z_m[1], "front": z_m[0] < z_m[1]}  # fmt: skip
+            assert true[word], text
+        assert still.ground in ("", whole.ground) and still.count in (0, len(things))
+    assert len(texts) > 450
+
+
+def test_a_written_prompt_is_understood():
+    still = parse_prompt("A shiny green cone left of a yellow cube on wood.")
+    assert [(k.material, k.colour, k.shape) for k in still.looks] == [
+        ("shiny", "green", "cone"), ("", "yellow", "box"),
+    ]  # fmt: skip
+    assert still.relations == ((0, "left", 1),) and still.ground == "wood"
+    for text in ("", "a dog on wood", "a red ball under a blue box"):
+        with pytest.raises(InputError, match="small world"):
+            parse_prompt(text)
+
+
+def test_rotations_by_hand():
+    quarter = about((0, 0, 1), 90)
+    assert quarter == pytest.approx((math.sqrt(0.5), 0, 0, math.sqrt(0.5)))
+    assert product(quarter, quarter) == pytest.approx((0, 0, 0, 1))
+    tipped = product(about((0, 0, 1), 90), about((1, 0, 0), 90))  # x axis first, then up
+    assert tipped == pytest.approx((0.5, 0.5, 0.5, 0.5))
+    assert reach_m(toy("red", "box", 1.0)) == pytest.approx(math.sqrt(0.5))
