@@ -33,12 +33,15 @@ def data_uri(image: np.ndarray, *, lossless: bool = False) -> str:
 
 
 def number(value: float, unit: str = "") -> str:
-    """A number as a person reads it: three figures, a dash where unknown."""
+    """A number as a person reads it; a dash where unknown."""
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞"
-    shown = f"{value:.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.3g}"
+    if abs(value) >= 100 or (float(value).is_integer() and abs(value) != 1):
+        shown = f"{value:,.0f}"
+    else:
+        shown = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
     return f"{shown} {unit}".rstrip()
 
 
@@ -66,6 +69,7 @@ def score_table(scores: Mapping[str, float], meaning: Help) -> str:
     rows = [
         (meaning[key][0], number(value, meaning[key][2]), meaning[key][1])
         for key, value in scores.items()
+        if not math.isnan(value)
     ]
     return table(rows, ("Score", "Value", "What it says"), ("", "n", "why"))
 

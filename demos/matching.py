@@ -42,8 +42,8 @@ def build(run: Callable[..., Run] = run) -> None:
         with gr.Column(scale=2, min_width=230):
             made.draw("method")
             made.draw("ratio", "cross_check", "geometry", "threshold_px")
-            made.draw_rest()
             job = ui.Job("Match")
+            made.draw_rest()
         with gr.Column(scale=6, min_width=320):
             headline = ui.text(elem_classes="headline")
             with gr.Tabs():
@@ -55,7 +55,7 @@ def build(run: Callable[..., Run] = run) -> None:
                     )  # fmt: skip
                     view = MatchView()
                     details = ui.text()
-                with gr.Tab("Overlay and panorama"):
+                with gr.Tab("Overlay"):
                     laid = panels.Laid()
                 with gr.Tab("Numbers"):
                     numbers = ui.text()
@@ -95,7 +95,7 @@ def build(run: Callable[..., Run] = run) -> None:
                 event = runtime.Done((event.value, colour))
             yield event
 
-    matched = job.wire(
+    job.wire(
         work,
         lambda both: show(*both),
         [by, photo0, photo1, truth_file, *made.inputs],
@@ -103,7 +103,7 @@ def build(run: Callable[..., Run] = run) -> None:
         also=[made.widgets["example"].input, *(made.widgets[name].release for name in WARPS)],
         api_name="matching",
     )
-    take.wire(state, panels.write_files, matched)
+    take.wire(state, panels.write_files)
     made.restore_from(
         "matching", lambda opened: opened.then(None, None, None, js=_PRESS_MATCH, **ui.QUIET)
     )
@@ -210,7 +210,10 @@ def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
             warp: gr.Column(visible=chosen == "warp"),
         }
         if chosen == "warp":
-            image = images.load(path, "Picture 0") if path else make("photo").image0
+            try:
+                image = images.load(path, "Picture 0") if path else make("photo").image0
+            except InputError:  # Match says what is wrong with the file
+                return {**shown, drag: None}
             small, _ = images.fit(image, 640)
             shown[drag] = {
                 "image": markup.data_uri(small), "width": image.shape[1], "height": image.shape[0],

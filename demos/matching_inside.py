@@ -51,7 +51,7 @@ class Inside:
         value = {
             "values": ratios, "labels": labels[passed].tolist(), "threshold": settings.ratio,
             "minimum": 0.5, "maximum": 1.0, "step": 0.01,
-            "label": "ratio of best to second-best distance",
+            "label": "ratio of best to second-best distance (the first bar holds 0.5 and below)",
         }  # fmt: skip
         return {self.ratio: value}
 

@@ -77,6 +77,14 @@ def theme() -> themes.Base:
         button_secondary_border_color_dark=NIGHT_LINE,
         button_secondary_text_color=INK,
         button_secondary_text_color_dark=NIGHT_INK,
+        button_border_width="1px",
+        button_border_width_dark="1px",
+        button_primary_border_color=ACCENT,
+        button_primary_border_color_dark=NIGHT_ACCENT,
+        table_odd_background_fill=PAPER,
+        table_odd_background_fill_dark=NIGHT,
+        table_even_background_fill=PANEL,
+        table_even_background_fill_dark=NIGHT_PANEL,
         slider_color=ACCENT,
         slider_color_dark=NIGHT_ACCENT,
         link_text_color=ACCENT,
@@ -92,7 +100,12 @@ def theme() -> themes.Base:
 
 CSS = f"""
 .gradio-container {{ width: 100% !important; max-width: 1440px !important; margin: 0 auto; }}
-@media (max-width: 640px) {{ .main.fillable {{ padding: 12px !important; }} }}
+@media (max-width: 640px) {{
+  .main.fillable {{ padding: 12px !important; }}
+  .masthead {{ flex-wrap: wrap !important; }}
+}}
+body.dark {{ background: {NIGHT}; }}
+body:not(.dark) .cm-line, body:not(.dark) .cm-line span {{ color: var(--body-text-color) !important; }}
 .dark {{ --color-accent: {NIGHT_ACCENT}; }}
 .masthead {{ justify-content: space-between; align-items: center; }}
 .masthead > :last-child {{ flex: 0 0 auto !important; width: auto; }}
@@ -100,22 +113,26 @@ CSS = f"""
 .masthead p {{ margin: 0; color: var(--body-text-color-subdued); }}
 .blurb p {{ max-width: 75ch; color: var(--body-text-color-subdued); margin: 0 0 4px; }}
 .job {{ max-width: 420px; }}
-.status {{ min-height: 2.6em; font-size: .92rem; line-height: 1.35; }}
+.html-container {{ padding: 0 !important; }}
+.secondary-wrap {{ border: 1px solid var(--border-color-primary); border-radius: 4px; }}
+.status .status {{ min-height: 0; }}
+.status {{ padding: 0 !important; min-height: 2.6em; font-size: .92rem; line-height: 1.35; }}
 .status .bar {{ height: 3px; background: var(--border-color-primary); margin-top: 6px; }}
 .status .bar i {{ display: block; height: 3px; background: var(--color-accent); }}
 .status .said {{ border-left: 3px solid {ALARM}; padding: 2px 0 2px 10px; }}
 .dark .status .said {{ border-left-color: {NIGHT_ALARM}; }}
 .headline {{ font-size: 1.02rem; line-height: 1.45; }}
 .headline .note {{ color: var(--body-text-color-subdued); font-size: .92rem; }}
-table.facts {{ border-collapse: collapse; width: 100%; font-size: .92rem; margin: 4px 0; }}
+table.facts {{ border-collapse: collapse; min-width: min(100%, 420px); font-size: .92rem; margin: 4px 0; }}
 table.facts th, table.facts td {{ text-align: left; padding: 5px 14px 5px 0; vertical-align: top;
   border-bottom: 1px solid var(--border-color-primary); }}
 table.facts td.n, table.facts th.n {{ text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }}
 table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .scroll {{ overflow-x: auto; }}
-.panel > button {{ font-weight: 600; }}
-.block.lesson {{ max-width: 78ch; line-height: 1.6; }}
+.panel > button {{ font-weight: 700; }}
+.block.lesson {{ max-width: 78ch; line-height: 1.6; margin: 0 auto; }}
+.files .label-clear-button {{ display: none; }}
 .picked {{ display: flex; flex-wrap: wrap; gap: 12px 24px; }}
 .picked .scroll {{ flex: 1 1 220px; }}
 .pictures {{ display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }}

@@ -248,9 +248,10 @@ class Job:
             api_name=api_name,
             api_visibility="public" if api_name else "private",
         )
-        self.stop.click(
+        stopped = self.stop.click(None, None, None, cancels=[event], queue=False, **QUIET)
+        stopped.then(  # only then, or a late tick would overwrite it
             lambda: "Stopped. What was there before is kept.", None, self.status,
-            cancels=[event], queue=False, **QUIET,
+            queue=False, **QUIET,
         )  # fmt: skip
         return event
 
@@ -335,9 +336,15 @@ class TakeAway:
             )
             self.write = gr.Button("Write the files", elem_classes="job")
             self.status = text(elem_classes="status")
-            self.files = gr.File(label="Files", file_count="multiple", interactive=False)
+            self.files = gr.File(
+                label="Files", file_count="multiple", interactive=False, visible=False,
+                elem_classes="files",
+            )  # fmt: skip
             self.link = gr.Textbox(
-                label="Link that restores these settings", buttons=["copy"], interactive=False
+                label="Link that restores these settings", buttons=[], interactive=False
+            )
+            gr.Button("Copy the link", size="sm", elem_classes="job").click(
+                None, self.link, None, js="(link) => navigator.clipboard.writeText(link)", **QUIET
             )
             self.code = gr.Code(label="Python that computes this result", language="python")
         self.outputs = [self.link, self.code]
@@ -346,9 +353,9 @@ class TakeAway:
         """Updates for a new result."""
         return {self.link: recipe.link(), self.code: recipe.code()}
 
-    def wire(self, state: Any, write: Callable[[Any, Path], list[Path]], made: Any) -> None:
-        """state holds what `write(value, folder)` turns into files; `made` is the event that
-        makes results, after which link and address bar are completed in the browser."""
+    def wire(self, state: Any, write: Callable[[Any, Path], list[Path]]) -> None:
+        """state holds what `write(value, folder)` turns into files. A new link is completed in
+        the browser, which alone knows the page's address, and shown in the address bar."""
 
         def bundle(value: Any, folder: Path) -> dict:
             if value is None:
@@ -358,7 +365,8 @@ class TakeAway:
             with zipfile.ZipFile(everything, "w", zipfile.ZIP_DEFLATED) as file:
                 for path in paths:
                     file.write(path, path.name)
-            return {self.files: [str(p) for p in (everything, *paths)]}
+            written = [str(p) for p in (everything, *paths)]
+            return {self.files: gr.File(written, visible=True)}
 
         def files(value: Any):
             with tempfile.TemporaryDirectory() as folder:  # Gradio copies what is yielded
@@ -368,11 +376,11 @@ class TakeAway:
             files, [state], [self.status, self.files],
             api_visibility="private", show_progress="minimal",
         )  # fmt: skip
-        made.then(
+        self.link.change(
             None, [self.link], [self.link],
             js="""(link) => {
-              const query = link.slice(link.indexOf('?'));
               if (!link) return link;
+              const query = link.slice(link.indexOf('?'));
               history.replaceState(null, '', location.pathname + query);
               return location.origin + location.pathname + query;
             }""",

@@ -26,7 +26,7 @@ def test_each_scene_fills_its_picture(name):
     made = scene(name)
     view = render(made, camera_of(made), FAST)
     assert len(np.unique(view.ids)) >= 3, "several things are seen"
-    assert np.isfinite(view.depth_m).mean() > 0.6
+    assert view.depth_m is not None and np.isfinite(view.depth_m).mean() > 0.6
     assert view.rgb.std() > 20, "not flat"
     assert (view.rgb.min(-1) > 250).mean() < 0.1, "not burnt out"
 
@@ -83,7 +83,7 @@ def test_toys_stand_on_the_ground(shape, lying):
     assert thing.position[2] == pytest.approx(height / 2)
 
 
-def test_a_thousand_random_scenes_keep_their_promises():
+def test_random_scenes_keep_their_promises():
     for seed in range(300):
         made = random_scene(seed, SceneSettings(min_things=2, max_things=6))
         toys = list(made.things[1:])
@@ -113,7 +113,7 @@ def test_settings_of_random_scenes_hold():
 
 def test_prompts_say_what_is_so_and_read_back_exactly():
     texts = set()
-    for seed in range(500):
+    for seed in range(300):
         made = random_scene(seed)
         still = mention(made, seed)
         text = say(still, seed)
@@ -133,7 +133,7 @@ def test_prompts_say_what_is_so_and_read_back_exactly():
                     "behind": z_m[0] > z_m[1], "front": z_m[0] < z_m[1]}  # fmt: skip
             assert true[word], text
         assert still.ground in ("", whole.ground) and still.count in (0, len(things))
-    assert len(texts) > 450
+    assert len(texts) > 270
 
 
 def test_a_written_prompt_is_understood():

@@ -54,13 +54,19 @@ def table() -> Scene:
     checker = M((0.9, 0.9, 0.9), (0.1, 0.1, 0.1), "checker", 0.06, gloss=0.3)
     things = (
         T("table", "plane", (0, 0, 0), material=wood),
-        T("ball", "sphere", (0.4,) * 3, (-0.45, -0.1, 0.2), material=M((0.7, 0.1, 0.1), gloss=0.8)),
-        T("box", "box", (0.35,) * 3, (0.1, 0.35, 0.175), (0.924, 0, 0, 0.383)),
+        T(
+            "ball",
+            "sphere",
+            (0.4, 0.4, 0.4),
+            (-0.45, -0.1, 0.2),
+            material=M((0.7, 0.1, 0.1), gloss=0.8),
+        ),
+        T("box", "box", (0.35, 0.35, 0.35), (0.1, 0.35, 0.175), (0.924, 0, 0, 0.383)),
         T("cone", "cone", (0.3, 0.3, 0.45), (0.5, -0.15, 0.225), material=M(gloss=0.4)),
         T("ring", "torus", (0.4, 0.4, 0.12), (0.05, -0.4, 0.06)),
         T("drum", "cylinder", (0.25, 0.25, 0.5), (-0.15, 0.7, 0.25), material=marble),
-        T("mirror", "sphere", (0.3,) * 3, (0.75, 0.35, 0.15), material=M(mirror=0.85)),
-        T("spotted", "sphere", (0.24,) * 3, (-0.75, 0.4, 0.12), TILTED, material=checker),
+        T("mirror", "sphere", (0.3, 0.3, 0.3), (0.75, 0.35, 0.15), material=M(mirror=0.85)),
+        T("spotted", "sphere", (0.24, 0.24, 0.24), (-0.75, 0.4, 0.12), TILTED, material=checker),
     )
     return Scene("table", things, Light((-2.0, -0.6, 2.6), 0.35), target=(0, 0, 0.75), fov_deg=55)
 
@@ -130,6 +136,7 @@ def test_depth_of_a_sphere_in_closed_form():
     square = b * b - ((centre - o) ** 2).sum(-1) + r * r
     t = np.where(square > 0, b - np.sqrt(np.maximum(square, 0)), np.nan)
     np.testing.assert_allclose(view.ray_depth_m, t, rtol=1e-6)
+    assert view.depth_m is not None
     np.testing.assert_allclose(view.depth_m, t * (d @ camera.c2w[:3, 2]), rtol=1e-6)
     assert (view.ids == (square > 0)).all() and 100 < view.ids.sum() < 1000
     normal = (o + t[..., None] * d - centre) / r
@@ -162,9 +169,9 @@ def inside(shape: str, p: np.ndarray, size: tuple) -> np.ndarray:
     x, y, z = np.moveaxis(p, -1, 0)
     rho = np.hypot(x, y)
     if shape == "sphere":
-        return (p**2).sum(-1) < h[0] ** 2
+        return np.asarray((p**2).sum(-1) < h[0] ** 2)
     if shape == "box":
-        return (np.abs(p) < h).all(-1)
+        return np.asarray((np.abs(p) < h).all(-1))
     if shape == "cylinder":
         return (rho < h[0]) & (np.abs(z) < h[2])
     if shape == "cone":
@@ -286,6 +293,7 @@ def test_a_batch_gives_what_single_renders_give():
     assert batch["rgb"].shape == (4, 21, 33, 3) and batch["rgb"].is_floating_point()
     for k, (scene, camera) in enumerate(zip(scenes, cameras, strict=True)):
         view = render(scene, camera, RenderSettings(device="cpu"))
+        assert view.depth_m is not None
         assert np.abs(batch["rgb"][k].numpy() * 255 - view.rgb).max() < 1.6
         np.testing.assert_array_equal(batch["ids"][k].numpy(), view.ids)
         np.testing.assert_allclose(batch["depth_m"][k].numpy(), view.depth_m, rtol=1e-6)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from core.cameras import project
+from core.scenes.cast import ACTIONS, StorySettings, held_out
 from core.scenes.facts import CAMERA, Event, Facts, Noun, agreement
 from core.scenes.language import SHAPE_WORDS, VOCABULARY, captions, parse
 from core.scenes.motion import CameraMotion, Motion, at, camera_at, collide, reach_m
-from core.scenes.plot import ACTIONS, StorySettings, held_out, plot
+from core.scenes.plot import plot
 from core.scenes.story import film, story
 from core.scenes.toys import COLOURS, SHAPES, ground, toy
 from core.scenes.types import Scene

@@ -114,7 +114,7 @@ def test_tables_escape_and_say_unknown():
     )
     assert "&lt;b&gt;" in shown and "–" in shown
     assert markup.number(float("inf")) == "∞" and markup.number(0.12345) == "0.123"
-    assert markup.number(1234.5, "px") == "1234 px"
+    assert markup.number(1234.5, "px") == "1,234 px"
 
 
 def contrast(a: str, b: str) -> float:

@@ -21,7 +21,7 @@ from core.types import InputError, Settings, setting
 
 SOURCES = {
     "example": "An example",
-    "warp": "One photo and a warp of it",
+    "warp": "One photo, warped",
     "photos": "Two photos of your own",
 }
 MAX_SIDE_PX = 2000  # of a warp's two pictures

@@ -52,7 +52,7 @@ class MatchSettings(Settings):
         minimum=8, maximum=20000, step=8, advanced=True,
     )  # fmt: skip
     ratio: float = setting(
-        0.8, "Ratio", "Keep a match if its best distance is below this share of the second best.",
+        0.8, "Ratio", "Best distance over second best must stay below.",
         minimum=0.5, maximum=1.0, step=0.01,
     )  # fmt: skip
     cross_check: bool = setting(
@@ -94,8 +94,8 @@ class GeometrySettings(Settings):
         choices=ESTIMATORS, advanced=True,
     )  # fmt: skip
     threshold_px: float = setting(
-        3.0, "Threshold", "A match this close to the relation votes for it.",
-        minimum=0.1, maximum=50.0, step=0.1, unit="px",
+        3.0, "Threshold", "A match this close agrees with it.",
+        minimum=0.1, maximum=20.0, step=0.1, unit="px",
     )  # fmt: skip
     confidence: float = setting(
         0.999, "Confidence", "Stop once a better sample is this unlikely.",

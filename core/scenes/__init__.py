@@ -6,6 +6,10 @@ a formula, depth, normals, names and motion are exact (render, truth). The tabs 
 from views.
 """
 
+from core.scenes.language import captions, parse
+from core.scenes.library import NAMES, scene
+from core.scenes.plot import StorySettings
+from core.scenes.prompts import prompt
 from core.scenes.render import (
     RenderSettings,
     SceneView,
@@ -13,6 +17,8 @@ from core.scenes.render import (
     render_batch,
     render_clip,
 )
+from core.scenes.story import Story, story
+from core.scenes.toys import SceneSettings, random_scene
 from core.scenes.truth import correspondence
 from core.scenes.types import Light, Material, Scene, Thing
 from core.scenes.views import (
@@ -28,7 +34,8 @@ from core.scenes.views import (
 )
 
 __all__ = [
-    "Hidden", "Light", "Material", "RenderSettings", "Rig", "Scene", "SceneView", "StereoPair",
-    "Thing", "control_maps", "correspondence", "edges", "hide", "orbit_views", "render",
-    "render_batch", "render_clip", "start_camera", "stereo_pair",
+    "NAMES", "Hidden", "Light", "Material", "RenderSettings", "Rig", "Scene", "SceneSettings",
+    "SceneView", "StereoPair", "Story", "StorySettings", "Thing", "captions", "control_maps",
+    "correspondence", "edges", "hide", "orbit_views", "parse", "prompt", "random_scene", "render",
+    "render_batch", "render_clip", "scene", "start_camera", "stereo_pair", "story",
 ]  # fmt: skip

@@ -43,7 +43,7 @@ def panels(scene: Scene, size: tuple[int, int] = (480, 360), samples: int = 3) -
     albedo = np.where(view.ids[..., None] > 0, _encode(view.albedo), 255)
     return [
         Panel("colour", view.rgb),
-        Panel("depth", _near_part(view.depth_m), "m", "viridis_r"),
+        Panel("depth (the farthest 5 % alike)", _near_part(view.depth_m), "m", "viridis_r"),
         Panel("normals", drawn["normals"]),
         Panel("instances", drawn["segmentation"]),
         Panel("albedo", albedo.astype(np.uint8)),
@@ -99,8 +99,8 @@ def sheet(title: str, shown: Sequence[Panel], columns: int = 3, width_in: float 
     rows = -(-len(shown) // columns)
     height, width = shown[0].image.shape[:2]
     cell = width_in / columns
-    figure = Figure((width_in, rows * (cell * height / width + 0.1) + 0.55), facecolor=PAPER)
-    top = 1 - 0.5 / figure.get_figheight()
+    figure = Figure((width_in, rows * (cell * height / width + 0.1) + 0.8), facecolor=PAPER)
+    top = 1 - 0.78 / figure.get_figheight()
     axes = figure.subplots(
         rows, columns, squeeze=False,
         gridspec_kw={"left": 0.01, "right": 0.99, "bottom": 0.01, "top": top,

@@ -23,7 +23,6 @@ from core.scenes.facts import CAMERA, Event, Facts, Noun
 from core.scenes.toys import COLOURS, SHAPES
 from core.types import InputError
 
-
 # ---------------------------------------------------------------- the language
 
 VERBS = {
@@ -88,7 +87,12 @@ TWO = (
     "there are {n} things: first {0}, then {1}",
 )
 TWO_BACKWARDS = ("{1} after {0}", "before {1}, {0}")
-SAME_SUBJECT = ("first {0}, then it {p}", "{0} and then {p}", "{0}, and then it {p}")
+SAME_SUBJECT = (
+    "first {0}, then it {p}",
+    "{0} and then {p}",
+    "{0}, and then it {p}",
+    "after {0}, it {p}",
+)
 FRONTED = "{relation}, {s} {p}"
 
 
@@ -114,14 +118,15 @@ def _caption(facts: Facts, rng: np.random.Generator) -> str:
         fits = [
             t
             for t in ONE
-            if (facts.count or "{n}" not in t) and (first.subject != CAMERA or "{s}" not in t)
+            if (facts.count > 1 or "{n}" not in t) and (first.subject != CAMERA or "{s}" not in t)
         ]
         if first.relation in ("behind", "front") and rng.random() < 0.2:
             fits = [FRONTED]
     else:
-        same = first.subject == last.subject != CAMERA and first.other is None
-        fits = [t for t in TWO + TWO_BACKWARDS if facts.count or "{n}" not in t]
-        fits = list(SAME_SUBJECT) if same and rng.random() < 0.6 else fits
+        same = first.subject == last.subject != CAMERA
+        fits = [t for t in TWO + TWO_BACKWARDS if facts.count > 1 or "{n}" not in t]
+        if same:  # after another noun, 'it' might be either
+            fits = [t for t in SAME_SUBJECT if " it " not in t or first.other is None]
     template = str(rng.choice(fits))
     if template.startswith("there is {s}"):
         speaker.definite = False  # 'there is' introduces

@@ -242,12 +242,12 @@ def _mirror() -> Scene:
 def _terrain() -> Scene:
     """Hills around a lake, with firs that show the scale and haze that shows the distance."""
     size = (36.0, 36.0, 16.0)
-    hills = Thing("hills", "heightfield", size, (0, 6, 0), material=Material(
+    hills = Thing("far hills", "heightfield", size, (0, 6, 0), material=Material(
         (0.06, 0.16, 0.03), (0.38, 0.3, 0.17), "noise", 0.5))  # fmt: skip
     lake = Thing("lake", "plane", (36, 36, 0), (0, 6, -1.0),
                  material=Material((0.02, 0.09, 0.14), gloss=0.9))  # fmt: skip
     rng = np.random.default_rng(3)
-    turns_x, turns_y, phase, amplitude = waves_of("hills")
+    turns_x, turns_y, phase, amplitude = waves_of("far hills")
     trees = []
     for k in range(90):
         x, y = float(rng.uniform(-9, 9)), float(rng.uniform(-7, 14))
@@ -266,7 +266,7 @@ def _terrain() -> Scene:
             )
     return Scene(
         "terrain", (lake, hills, *trees), Light((-16.0, -4.0, 12.0), 0.8, 1.2, 0.3),
-        (0.95, 0.85, 0.74), (0.3, 0.5, 0.8), fog_per_m=0.012,
+        (0.86, 0.88, 0.9), (0.25, 0.48, 0.82), fog_per_m=0.008,
         eye=(0.5, -11.5, 5.5), target=(0.0, 5.0, 0.6), fov_deg=50,
     )  # fmt: skip
 

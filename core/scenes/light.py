@@ -54,7 +54,7 @@ def radiance(world: World, rays: Rays, lens: Lens, bounces: int = 1) -> Tensor:
     local = to_local(world, thing, p)
     own, n = surface_normals(world, thing, local, rays.d)
     colour = albedo(world, thing, local, own, wider(t, lens.ray_angle, rays.d, n))
-    looks = world.looks[:, thing]
+    looks = world.looks.index_select(1, thing)
     light = _lit(world, rays, p, n, thing, colour, looks[7], air, lens)
 
     if world.has_mirrors:

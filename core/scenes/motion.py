@@ -136,7 +136,7 @@ def _moved(thing: Thing, motions: Sequence[Motion], t_s: float) -> Thing | None:
         if motion.kind == "vanish" and t_s >= middle_s:
             return None
         if motion.kind == "jump":
-            position = position + (0.0, 0.0, 4 * p * (1 - p) * motion.height_m)
+            position = position + np.array([0.0, 0.0, 4 * p * (1 - p) * motion.height_m])
         if motion.kind in ("slide", "roll"):
             position = position + p * np.asarray(motion.by)
         if motion.kind == "roll":

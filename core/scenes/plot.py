@@ -1,86 +1,24 @@
 """Inventing a story: who stands where and what happens, so that the facts are true and visible.
 
-Things are placed and moved by chance, and then *measured*: a story says "to the right" because the
-projected centre went to the right in the picture, and "behind" because it crossed the other thing
-in the picture at a greater depth. What can't be said clearly (a slanting path, a subject hidden
-when it matters, two things inside each other) is thrown away and chance tries again.
+Things are placed where their roles have room, moved by chance, and then measured (`measure`). What
+can't be said clearly (a slanting path, a subject hidden when it matters, two things inside each
+other) is thrown away, and chance tries again with the same cast.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from core.cameras import project
 from core.scenes import toys
-from core.scenes.facts import CAMERA, Event, Facts, Noun
+from core.scenes.cast import Role, StorySettings, cast_roles
+from core.scenes.facts import CAMERA, Event, Facts
+from core.scenes.measure import all_seen, is_clear, measured
 from core.scenes.motion import CameraMotion, Motion, about, at, camera_at, collide, product, reach_m
 from core.scenes.types import Scene, Thing, Vec
-from core.types import Camera, InputError, Settings, setting
-
-ACTIONS = ("roll", "slide", "turn", "jump", "circle", "appear", "vanish")
-OFTEN = {"moves": 4.0, "collisions": 2.0}  # how often next to the other kinds
-SPLITS = {"all": "All", "train": "Training", "held-out": "Held out"}
-
-
-def held_out(colour: str, shape: str, action: str) -> bool:
-    """Whether training never shows this combination: one in ten of them.
-
-    Each pair (shape, action) misses at most one colour, so every colour, shape and action is seen
-    in training, and only the combination is new.
-    """
-    c, s, a = list(toys.COLOURS).index(colour), toys.SHAPES.index(shape), ACTIONS.index(action)
-    return (c + 2 * s + 3 * a) % 10 == 0
-
-
-@dataclass(frozen=True)
-class StorySettings(Settings):
-    """What a story may hold, and how it is filmed."""
-
-    seconds: float = setting(
-        2.0, "Length", "How long the clip lasts.", minimum=0.5, maximum=20.0, step=0.5, unit="s"
-    )
-    frames: int = setting(
-        8, "Frames", "Evenly spaced over the length.", minimum=2, maximum=240, step=1
-    )
-    size_px: int = setting(
-        64, "Size", "Width and height of a frame.", minimum=16, maximum=1024, step=16, unit="px"
-    )
-    max_events: int = setting(
-        2, "Events", "At most so many things happen, one after the other.",
-        minimum=1, maximum=2, step=1,
-    )  # fmt: skip
-    max_things: int = setting(
-        4, "Things", "At most so many things are there.", minimum=1, maximum=6, step=1
-    )
-    moves: bool = setting(True, "Moves", "Balls and rings roll, the others slide.")
-    collisions: bool = setting(True, "Collisions", "One thing runs into another.")
-    jumps: bool = setting(True, "Jumps", "A thing jumps.")
-    turns: bool = setting(True, "Turns", "A box or ring turns in place.")
-    circles: bool = setting(True, "Circles", "A thing goes around another.")
-    appears: bool = setting(True, "Appears and vanishes", "A thing comes or goes.")
-    camera: bool = setting(True, "Camera", "The camera pans, dollies or orbits.")
-    textures: bool = setting(True, "Textures", "Wood, marble and other grounds; else plain grey.")
-    split: str = setting(
-        "all", "Split", "Training leaves out a tenth of all colour, shape and action combinations.",
-        choices=SPLITS, advanced=True,
-    )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.kinds():
-            raise InputError("Nothing may happen in this story. Switch one kind of event on.")
-        if self.max_things < 2 and not set(self.kinds()) - {"collisions", "circles"}:
-            raise InputError("One thing alone can't collide or circle. Allow two things.")
-        if self.split == "held-out" and self.kinds() == ("camera",):
-            raise InputError("The camera alone holds no combination out. Allow things to move.")
-
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of events that may happen."""
-        kinds = ("moves", "collisions", "jumps", "turns", "circles", "appears", "camera")
-        return tuple(kind for kind in kinds if getattr(self, kind))
+from core.types import Camera, InputError
 
 
 @dataclass(frozen=True)
@@ -106,25 +44,13 @@ def plot(seed: int, settings: StorySettings = StorySettings()) -> Plot:
     rng = np.random.default_rng((seed, 3))
     times_s = np.arange(settings.frames) * (settings.seconds / settings.frames)
     for _ in range(100):
-        roles, cast = _cast(rng, settings)
+        roles, cast = cast_roles(rng, settings)
         # Many tries for one cast: a new cast at each failure would prefer what is easy to place.
-        for _ in range(200 if roles else 0):
+        for _ in range(60 if roles else 0):
             made = _attempt(rng, settings, roles, cast, times_s)
             if made is not None:
                 return made
     raise InputError("No story fits these settings. Allow more kinds of events or more things.")
-
-
-@dataclass(frozen=True)
-class _Role:
-    """One event to be: its kind, and who does it ('' for the camera) to whom ('' for nobody)."""
-
-    kind: str
-    name: str
-    action: str
-    direction: str
-    partner: str = ""
-    outcome: str = ""
 
 
 def _attempt(
@@ -141,7 +67,7 @@ def _attempt(
         "story", (toys.ground(ground), *things), toys.random_light(rng), horizon, zenith,
         eye=eye, target=target, fov_deg=fov_deg,
     )  # fmt: skip
-    if not _all_seen(scene, scene, [], 0.0):
+    if not all_seen(scene, scene, [], 0.0):
         return None
 
     end_s = float(times_s[-1])
@@ -157,15 +83,18 @@ def _attempt(
             events.append(Event(CAMERA, role.action, role.direction))
         else:
             new = _motions(rng, role, now, stage.after(camera_motions), span)
-            if new is None or not _clear(scene, [*motions, *new], span, role, new):
+            if new is None or not is_clear(scene, [*motions, *new], span, role, new):
                 return None
             motions += new
-            event = _measured(scene, role, motions, new, camera_motions)
+            event = measured(scene, role, motions, new, camera_motions)
             if event is None:
                 return None
             events.append(event)
-        if not _all_seen(scene, at(scene, motions, span[1]), camera_motions, span[1]):
+        if not all_seen(scene, at(scene, motions, span[1]), camera_motions, span[1]):
             return None
+    late = {m.name for m in motions if m.kind == "appear" and m.start_s > 0}
+    if any(e.other and f"{e.other.colour} {e.other.shape}" in late for e in events[:1]):
+        return None  # what comes with the second event can't have been there at the first
     scene = _wheels_along_their_way(scene, motions, stage)
     if scene is None:
         return None
@@ -199,78 +128,7 @@ class _Stage:
         return math.degrees(math.atan2(self.right[1], self.right[0]))
 
 
-def _action(rng: np.random.Generator, kind: str, shape: str) -> str:
-    """What a thing of this shape does in this kind of event; '' if it can't be seen doing it."""
-    if kind in ("moves", "collisions"):
-        return "roll" if shape in ("ball", "ring") else "slide"
-    if kind == "turns":  # the others look the same from all sides
-        return "turn" if shape in ("box", "ring") else ""
-    if kind == "appears":
-        return "appear" if rng.random() < 0.5 else "vanish"
-    return {"jumps": "jump", "circles": "circle"}[kind]
-
-
-def _cast(rng: np.random.Generator, settings: StorySettings):
-    """Roles of a story and (colour, shape) of all its things; no roles if they don't fit."""
-    kinds = settings.kinds()
-    weights = np.array([OFTEN.get(kind, 1.0) for kind in kinds])
-    cast: list[tuple[str, str]] = []
-    roles: list[_Role] = []
-    wanted = settings.split == "held-out"
-    for i in range(int(rng.integers(1, settings.max_events + 1))):
-        kind = str(rng.choice(kinds, p=weights / weights.sum()))
-        if kind == "camera":
-            action = str(rng.choice(["pan", "dolly", "orbit"]))
-            ways = ("toward", "away") if action == "dolly" else ("left", "right")
-            roles.append(_Role(kind, "", action, str(rng.choice(ways))))
-            continue
-        again = i == 1 and roles[0].name and roles[0].action != "vanish" and rng.random() < 0.35
-        used = [colour for colour, _ in cast]
-        options = cast[:1] if again else [
-            (c, s) for c in toys.COLOURS for s in toys.SHAPES if c not in used
-        ]  # fmt: skip
-        acts = [(c, s, _action(rng, kind, s)) for c, s in options]
-        acts = [a for a in acts if a[2] and not (again and a[2] == "appear")]
-        if settings.split == "train":
-            acts = [a for a in acts if not held_out(*a)]
-        elif wanted:
-            acts = [a for a in acts if held_out(*a)]
-            wanted = False
-        if not acts:
-            return [], cast
-        colour, shape, action = acts[int(rng.integers(len(acts)))]
-        sideways = kind == "collisions" or shape == "ring" or rng.random() < 0.65
-        ways = ("left", "right") if sideways else ("toward", "away")
-        if not again:
-            cast.append((colour, shape))
-        roles.append(_Role(kind, f"{colour} {shape}", action, str(rng.choice(ways))))
-    return _with_partners(rng, roles, cast, settings) if not wanted else ([], cast)
-
-
-def _with_partners(rng: np.random.Generator, roles: list[_Role], cast, settings: StorySettings):
-    """The cast filled up with others, and those who have something to do with an event."""
-    needs = [
-        role.kind in ("collisions", "circles") or (role.kind == "moves" and rng.random() < 0.65)
-        for role in roles
-    ]
-    least = max(1, len(cast), 2 if any(needs) else 1)
-    if least > settings.max_things:
-        return [], cast
-    n = int(rng.integers(least, settings.max_things + 1))
-    used = [colour for colour, _ in cast]
-    spare = [str(c) for c in rng.permutation(list(toys.COLOURS)) if c not in used]
-    extra = [(c, str(rng.choice(toys.SHAPES))) for c in spare[: n - len(cast)]]
-    cast = [*cast, *extra]
-    for i, role in enumerate(roles):
-        names = [f"{c} {s}" for c, s in cast if f"{c} {s}" != role.name]
-        if needs[i]:
-            outcome = str(rng.choice(["stop", "bounce", "push"]))
-            outcome = outcome if role.kind == "collisions" else ""
-            roles[i] = replace(role, partner=str(rng.choice(names)), outcome=outcome)
-    return roles, cast
-
-
-def _placed(rng: np.random.Generator, roles: list[_Role], cast, stage: _Stage) -> list[Thing]:
+def _placed(rng: np.random.Generator, roles: list[Role], cast, stage: _Stage) -> list[Thing]:
     """The things, where their roles have room to happen; the rest anywhere free."""
     spots: dict[str, tuple[float, float]] = {}
     for role in roles:
@@ -295,7 +153,7 @@ def _placed(rng: np.random.Generator, roles: list[_Role], cast, stage: _Stage) -
     return things
 
 
-def _start(rng: np.random.Generator, role: _Role) -> tuple[float, float]:
+def _start(rng: np.random.Generator, role: Role) -> tuple[float, float]:
     """Metres right and ahead of the middle, from where a role has room."""
     if role.kind in ("moves", "collisions"):
         if role.direction in ("left", "right"):
@@ -306,7 +164,7 @@ def _start(rng: np.random.Generator, role: _Role) -> tuple[float, float]:
     return float(rng.uniform(-0.8, 0.8)), float(rng.uniform(-0.7, 0.6))
 
 
-def _beside(rng: np.random.Generator, role: _Role, a: float, b: float) -> tuple[float, float]:
+def _beside(rng: np.random.Generator, role: Role, a: float, b: float) -> tuple[float, float]:
     """Where the partner of a role stands that starts at a, b."""
     side = float(rng.choice([-1, 1]))
     if role.kind == "circles":
@@ -343,7 +201,7 @@ def _wheels_along_their_way(scene: Scene, motions: list[Motion], stage: _Stage) 
 # ---------------------------------------------------------------- what happens
 
 
-def _camera_motion(role: _Role, span: tuple[float, float]) -> CameraMotion:
+def _camera_motion(role: Role, span: tuple[float, float]) -> CameraMotion:
     sign = 1 if role.direction in ("right", "toward") else -1
     if role.action == "dolly":
         return CameraMotion("dolly", *span, ahead_m=0.7 * sign)
@@ -351,7 +209,7 @@ def _camera_motion(role: _Role, span: tuple[float, float]) -> CameraMotion:
 
 
 def _motions(
-    rng: np.random.Generator, role: _Role, now: Scene, stage: _Stage, span: tuple[float, float]
+    rng: np.random.Generator, role: Role, now: Scene, stage: _Stage, span: tuple[float, float]
 ) -> list[Motion] | None:
     if all(thing.name != role.name for thing in now.things):
         return None  # it has not appeared yet, or has vanished
@@ -382,109 +240,3 @@ def _motions(
         way = way / np.linalg.norm(way)
     x, y, z = (way * rng.uniform(0.9, 1.9)).tolist()
     return [Motion(role.name, role.action, *span, (x, y, z))]
-
-
-# ---------------------------------------------------------------- is it so, and can it be seen
-
-
-def _clear(scene: Scene, motions, span: tuple[float, float], role: _Role, new) -> bool:
-    """Whether nothing runs through anything else; what collides may touch."""
-    movers = {m.name for m in new}
-    for t_s in np.linspace(*span, 13):
-        things = at(scene, motions, float(t_s)).things[1:]
-        for one in things:
-            if one.name not in movers:
-                continue
-            for two in things:
-                if two is one:
-                    continue
-                gap = math.dist(one.position[:2], two.position[:2]) - reach_m(one) - reach_m(two)
-                meant = role.kind == "collisions" and two.name in (role.name, role.partner)
-                if gap < (-0.01 if meant else 0.05):
-                    return False
-    return True
-
-
-def _all_seen(scene: Scene, now: Scene, camera_motions, t_s: float) -> bool:
-    """Whether each thing is in the picture and none is hidden behind another."""
-    camera = camera_at(scene, camera_motions, t_s, (100, 100))
-    things = now.things[1:]
-    xy, z_m = project(camera, np.array([t.position for t in things]).reshape(-1, 3))
-    radius = camera.K[0, 0] * np.array([reach_m(t) for t in things]) / z_m
-    if not (np.abs(xy - 50) + 0.8 * radius[:, None] < 50).all():
-        return False
-    for i in range(len(things)):
-        nearer = z_m < z_m[i]
-        apart = np.hypot(*(xy - xy[i]).T) > radius + 0.25 * radius[i]
-        if not apart[nearer].all():
-            return False
-    return True
-
-
-def _measured(scene: Scene, role: _Role, motions, new, camera_motions) -> Event | None:
-    """The event as the picture shows it; None if it can't be said clearly."""
-    go = new[0]
-    colour, shape = role.name.split()
-    subject = Noun(colour, shape)
-    partner = _noun(scene[role.partner]) if role.partner else None
-    if role.kind == "circles":
-        return Event(subject, role.action, "", "around", partner)
-    if role.kind not in ("moves", "collisions"):
-        return Event(subject, role.action)
-    camera = camera_at(scene, camera_motions, go.start_s, (100, 100))
-    times = np.linspace(go.start_s, go.end_s, 9)
-    path = np.array([at(scene, motions, float(t))[role.name].position for t in times])
-    xy, z_m = project(camera, path)
-    direction = _direction(xy, z_m)
-    if direction != role.direction:
-        return None
-    if role.kind == "collisions":
-        return Event(subject, role.action, direction, "into", partner, role.outcome)
-    others = [t for t in at(scene, motions, go.start_s).things[1:] if t.name != role.name]
-    near = sorted(others, key=lambda t: float(np.linalg.norm(path - t.position, axis=1).min()))
-    for other in near:
-        relation = _relation(camera, path, xy, z_m, direction, other)
-        if relation:
-            return Event(subject, role.action, direction, relation, _noun(other))
-    return None if role.partner else Event(subject, role.action, direction)
-
-
-def _direction(xy: np.ndarray, z_m: np.ndarray) -> str:
-    """Where a path xy (T, 2) of a picture 100 px wide goes, if it goes there clearly.
-
-    Sideways: at least 12 px, and little nearer or farther. In depth: at least 0.5 m, and little
-    sideways.
-    """
-    sideways, deeper = float(xy[-1, 0] - xy[0, 0]), float(z_m[-1] - z_m[0])
-    if abs(sideways) >= 12 and abs(deeper) < 0.35 and (np.diff(xy[:, 0]) * sideways > 0).all():
-        return "right" if sideways > 0 else "left"
-    if abs(deeper) >= 0.5 and abs(sideways) < 9 and (np.diff(z_m) * deeper > 0).all():
-        return "away" if deeper > 0 else "toward"
-    return ""
-
-
-def _relation(camera: Camera, path, xy, z_m, direction: str, other: Thing) -> str:
-    """How the path lies to another thing in the picture; '' if in no way worth saying."""
-    where = np.array(other.position)
-    own_xy, own_z = project(camera, where)
-    start, end = (float(np.linalg.norm((p - where)[:2])) for p in (path[0], path[-1]))
-    way = (path[-1] - path[0])[:2] / np.linalg.norm((path[-1] - path[0])[:2])
-    straight = float(way @ (where - path[0])[:2]) / start
-    if straight > 0.95 and start - end > 0.5 and end < 0.75:
-        return "towards"
-    sideways = direction in ("left", "right")
-    track, own = (xy[:, 0], float(own_xy[0])) if sideways else (z_m, float(own_z))
-    margin = 8.0 if sideways else 0.3
-    if not min(track[0], track[-1]) + margin < own < max(track[0], track[-1]) - margin:
-        return ""
-    i = int(np.argmin(np.abs(track - own)))
-    gap_m = float(z_m[i] - own_z)
-    if not sideways:
-        return "past" if float(np.linalg.norm((path[i] - where)[:2])) < 1.0 else ""
-    if abs(gap_m) > 1.1:
-        return ""
-    return "behind" if gap_m > 0 else "front"
-
-
-def _noun(thing: Thing) -> Noun:
-    return Noun(thing.colour_name, thing.shape_name)

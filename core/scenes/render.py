@@ -222,7 +222,7 @@ def _truth(
         points = rays.o + t * rays.d
         local = to_local(world, hits.thing, torch.where(seen, points, 0.0))
         own, n = surface_normals(world, hits.thing, local, rays.d)
-        colour = albedo(world, hits.thing, local.float(), own.float(), 0.0)
+        colour = albedo(world, hits.thing, local.float(), own.float(), None)
         forward = axis if len(cameras) == 1 else axis[:, index // per_camera]
         for name, value in (
             ("depth_m", t * dot(rays.d, forward)),

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.scenes.cast import StorySettings, held_out
 from core.scenes.facts import Facts
 from core.scenes.language import captions
-from core.scenes.plot import Plot, StorySettings, held_out, plot
+from core.scenes.plot import Plot, plot
 from core.scenes.render import RenderSettings, render_batch, to_bytes
 from core.types import Camera
 

@@ -2,8 +2,8 @@
 
 A solid texture is a function of the thing's own x, y, z, so a turned or moved thing keeps its
 grain, and nothing has to be wrapped around a ball. `width` is how much surface one ray stands for:
-a pattern finer than that fades into its mean instead of breaking into moiré (width 0 is the exact
-colour at the point).
+a pattern finer than that fades into its mean instead of breaking into moiré (without a
+width: the exact colour at the point).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ NOISE = 32  # period of the noise lattice
 
 
 def albedo(
-    world: World, thing: Tensor, local: Tensor, own_normal: Tensor, width: Tensor | float
+    world: World, thing: Tensor, local: Tensor, own_normal: Tensor, width: Tensor | None
 ) -> Tensor:
     """Linear albedo (3, N) of points local (3, N) float32 on things (N,).
 
-    own_normal (3, N) in the thing's axes; width (N,) metres of surface per ray, or 0.
+    own_normal (3, N) in the thing's axes; width (N,) metres of surface per ray, or None for the exact colour.
     """
     import torch
 
-    looks = world.looks[:, thing]
+    looks = world.looks.index_select(1, thing)
     colour, colour2, scale, grain = looks[:3], looks[3:6], looks[6], looks[11]
     if world.textures == ("plain",):
         return colour
@@ -45,7 +45,7 @@ def albedo(
         if not len(chosen):
             continue
         p, n, s = local[:, chosen], own_normal[:, chosen], scale[chosen]
-        w = width[chosen] / s if not isinstance(width, float) else width
+        w = None if width is None else width[chosen] / s
         a, b = colour[:, chosen], colour2[:, chosen]
         if texture == "image":
             result[:, chosen] = _picture(world, thing[chosen], p, n, looks[10, chosen])
@@ -55,22 +55,22 @@ def albedo(
     return result
 
 
-def _soft_edge(distance: Tensor, width: Tensor | float) -> Tensor:
+def _soft_edge(distance: Tensor, width: Tensor | None) -> Tensor:
     """0 to 1 across distance 0, over `width`."""
 
-    if isinstance(width, float):
+    if width is None:
         return (distance > 0).to(distance.dtype)
     return (distance / width.clamp(min=1e-4) + 0.5).clamp(0, 1)
 
 
-def _fade(value: Tensor, mean: float, width: Tensor | float) -> Tensor:
+def _fade(value: Tensor, mean: float, width: Tensor | None) -> Tensor:
     """Towards its mean where a ray stands for more than about a whole feature."""
-    if isinstance(width, float):
+    if width is None:
         return value
     return mean + (value - mean) * (1.6 - width).clamp(0, 1)
 
 
-def _square(x: Tensor, width: Tensor | float) -> Tensor:
+def _square(x: Tensor, width: Tensor | None) -> Tensor:
     """A square wave of period 2: 1 where floor(x) is odd."""
     import torch
 
@@ -78,7 +78,7 @@ def _square(x: Tensor, width: Tensor | float) -> Tensor:
     return _fade(_soft_edge(odd, width), 0.5, width)
 
 
-def _checker(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+def _checker(p: Tensor, q: Tensor, n: Tensor, width: Tensor | None) -> Tensor:
     """Squares of one scale. Off the lattice by a hair, so that a face on it doesn't flicker."""
     result = None
     for axis in range(3):
@@ -87,7 +87,7 @@ def _checker(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
     return result  # type: ignore[return-value]
 
 
-def _stripes(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+def _stripes(p: Tensor, q: Tensor, n: Tensor, width: Tensor | None) -> Tensor:
     """Bands along x, of one scale; on a wall of a box that faces ±x, along y."""
     import torch
 
@@ -95,7 +95,7 @@ def _stripes(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
     return _square(torch.where(sideways, q[1], q[0]) + 1e-3, width)
 
 
-def _wood(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+def _wood(p: Tensor, q: Tensor, n: Tensor, width: Tensor | None) -> Tensor:
     """Rings around an axis that runs nearly along x, bent by noise, with fine fibres."""
     import torch
 
@@ -107,7 +107,7 @@ def _wood(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
     return _fade((0.12 + 0.7 * band * band + 0.35 * fibre).clamp(0, 1), 0.4, width)
 
 
-def _marble(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+def _marble(p: Tensor, q: Tensor, n: Tensor, width: Tensor | None) -> Tensor:
     """Thin veins: the zero lines of a wave that noise has folded."""
     fold = cloud(p) * 5.0
     wave = (p[0] * 1.3 + p[1] * 0.7 + p[2] * 1.0 + fold).sin().abs()
@@ -115,11 +115,11 @@ def _marble(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
     return _fade((vein * 0.9 + 0.45 * (cloud(p * 1.7) - 0.3)).clamp(0, 1), 0.3, width)
 
 
-def _noise(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+def _noise(p: Tensor, q: Tensor, n: Tensor, width: Tensor | None) -> Tensor:
     return _fade(((cloud(p * 1.5) - 0.5) * 1.5 + 0.5).clamp(0, 1), 0.5, width)
 
 
-def _bricks(p: Tensor, q: Tensor, n: Tensor, width: Tensor | float) -> Tensor:
+def _bricks(p: Tensor, q: Tensor, n: Tensor, width: Tensor | None) -> Tensor:
     """Courses one scale high, two long, shifted by half; colour2 is the mortar."""
     import torch
 

@@ -78,9 +78,9 @@ def _distances(world: World, rays: Rays, ray: Tensor, thing: Tensor) -> Tensor:
             its_ray, its_thing = ray[chosen], thing[chosen]
         if not len(its_ray):
             continue
-        table = world.shapes[:, its_thing]
-        o = _into(table, rays.o[:, its_ray] - table[9:12])
-        d = _into(table, rays.d[:, its_ray])
+        table = world.shapes.index_select(1, its_thing)
+        o = _into(table, rays.o.index_select(1, its_ray) - table[9:12])
+        d = _into(table, rays.d.index_select(1, its_ray))
         t[chosen] = intersect(code, o, d, table[12:15], _waves(world, code, its_thing))
     return t
 
@@ -97,7 +97,8 @@ def _into(table: Tensor, v: Tensor) -> Tensor:
 
 def _out(table: Tensor, v: Tensor) -> Tensor:
     """Vectors (3, P) in the things' own axes, in the world's."""
-    return _rows(*table[:9], v)
+    return _rows(table[0], table[1], table[2], table[3], table[4], table[5],
+                 table[6], table[7], table[8], v)  # fmt: skip
 
 
 def _rows(a, b, c, d, e, f, g, h, i, v: Tensor) -> Tensor:
@@ -138,13 +139,13 @@ def blocked(world: World, rays: Rays, t_max: Tensor) -> Tensor:
 
 def to_local(world: World, thing: Tensor, points: Tensor) -> Tensor:
     """World points (3, N) in the axes of the things (N,) they belong to."""
-    table = world.shapes[:12, thing]
+    table = world.shapes[:12].index_select(1, thing)
     return _into(table, points - table[9:12])
 
 
 def from_local(world: World, thing: Tensor, points: Tensor) -> Tensor:
     """Points (3, N) in the things' own axes, in the world's: undoes `to_local`."""
-    table = world.shapes[:12, thing]
+    table = world.shapes[:12].index_select(1, thing)
     return _out(table, points) + table[9:12]
 
 
@@ -156,7 +157,7 @@ def surface_normals(world: World, thing: Tensor, local: Tensor, d: Tensor) -> tu
     import torch
 
     own = torch.empty_like(local)
-    table = world.shapes[:, thing]
+    table = world.shapes.index_select(1, thing)
     for code in world.codes:
         if len(world.codes) == 1:
             own = normal(code, local, table[12:15], _waves(world, code, thing))

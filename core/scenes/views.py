@@ -166,7 +166,7 @@ def maps(view: SceneView, camera: Camera) -> dict[str, np.ndarray]:
     if some.any():
         low, high = nearness[some].min(), nearness[some].max()
         depth[some] = (nearness[some] - low) / max(high - low, 1e-9) * 0.95 + 0.05
-    own = view.normals @ camera.c2w[:3, :3].astype(np.float32) * np.float32([1, -1, -1])
+    own = view.normals @ camera.c2w[:3, :3].astype(np.float32) * np.array([1, -1, -1], np.float32)
     colours = np.where(some[..., None], own * 127.5 + 128, 0)
     return {
         "edges": edges(view),

@@ -8,6 +8,7 @@ never mentions the value, because Gradio redraws a template that does, and the c
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,8 +28,9 @@ const emit = (name, detail) => { if (events.includes(name)) trigger(name, detail
 (async () => {
   const { mount } = await import(url('MODULE'));
   const part = mount(home, { emit, url });
-  watch('value', () => part.show(props.value));
-  part.show(props.value);
+  const show = () => part.show(props.value ? JSON.parse(props.value) : null);
+  watch('value', show);
+  show();
 })().catch((error) => {
   home.textContent = 'This part of the page did not load. Reload the page to try again.';
   console.error('MODULE', error);
@@ -65,6 +67,11 @@ class Widget(gr.HTML):
             apply_default_css=False,
             **kwargs,
         )
+
+    def postprocess(self, value: Any) -> str | None:
+        """The value as one string: Gradio copies values at every status message, and copying
+        nested lists number by number starves the page."""
+        return None if value is None else json.dumps(value)
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object"}

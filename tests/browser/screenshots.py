@@ -31,7 +31,7 @@ def open_all(page) -> None:
     for name in ("Compare", "Write the files"):
         page.get_by_role("button", name=name, exact=True).locator("visible=true").last.click()
     page.locator(".panel .pictures figure").nth(1).wait_for(timeout=60_000)
-    page.locator(".panel a[download]").first.wait_for(timeout=60_000)
+    page.locator(".file-preview a").first.wait_for(timeout=60_000)
     page.wait_for_timeout(800)
 
 

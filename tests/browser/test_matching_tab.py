@@ -191,7 +191,7 @@ def test_match_on_another_example(page):
 
 
 def test_match_on_a_photo_and_a_warp(page, photos):
-    source(page, "One photo and a warp of it")
+    source(page, "One photo, warped")
     page.locator(".cw-handle").first.wait_for()
     upload(page, "Picture 0", photos / "first.png")
     page.wait_for_timeout(500)
@@ -354,7 +354,7 @@ def test_geometry_is_judged_anew_without_matching(page):
     assert "agree with the fundamental matrix found" in headline(page)
     assert matches(page) == many
     assert stage_ms(page, "match") == took
-    tab(page, "Overlay and panorama")
+    tab(page, "Overlay")
     page.locator(".said:visible").wait_for()  # says why there is no overlay
 
 
@@ -455,14 +455,14 @@ def stand(page) -> tuple:
         page.get_by_label("Method", exact=True).input_value(),
         float(number(page, "Ratio").input_value()),
         page.get_by_label("Cross-check").is_checked(),
-        page.get_by_label("One photo and a warp of it").is_checked(),
+        page.get_by_label("One photo, warped").is_checked(),
         page.locator(".cw-readout").inner_text() != "Drag a corner.",
         re.sub(r"[\d.]+ s\.$", "", headline(page)),
     )
 
 
 def test_files_and_link_bring_everything_back(page, url, open_page):
-    source(page, "One photo and a warp of it")
+    source(page, "One photo, warped")
     page.locator(".cw-handle").first.wait_for()
     choose(page, "Method", "ORB")
     number(page, "Ratio").fill("0.9")
@@ -546,7 +546,7 @@ def test_files_that_are_no_pictures(page, photos):
 
 def test_a_wrong_file_to_warp(page, photos):
     former = headline(page)
-    source(page, "One photo and a warp of it")
+    source(page, "One photo, warped")
     upload(page, "Picture 0", photos / "text.png")
     page.wait_for_timeout(700)
     press(page)
