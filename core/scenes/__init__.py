@@ -6,6 +6,7 @@ a formula, depth, normals, names and motion are exact (render, truth). The tabs 
 from views.
 """
 
+from core.scenes.export import to_mesh, to_splats
 from core.scenes.language import captions, parse
 from core.scenes.library import NAMES, scene
 from core.scenes.plot import StorySettings
@@ -37,5 +38,6 @@ __all__ = [
     "NAMES", "Hidden", "Light", "Material", "RenderSettings", "Rig", "Scene", "SceneSettings",
     "SceneView", "StereoPair", "Story", "StorySettings", "Thing", "captions", "control_maps",
     "correspondence", "edges", "hide", "orbit_views", "parse", "prompt", "random_scene", "render",
-    "render_batch", "render_clip", "scene", "start_camera", "stereo_pair", "story",
+    "render_batch", "render_clip", "scene", "start_camera", "stereo_pair", "story", "to_mesh",
+    "to_splats",
 ]  # fmt: skip

@@ -1,4 +1,6 @@
-"""Contact sheets: one scene with everything that is known about its pixels, ready for a slide."""
+"""Contact sheets, ready for a slide: one scene with everything that is known about its pixels, and
+all scenes side by side.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def panels(scene: Scene, size: tuple[int, int] = (480, 360), samples: int = 3) -
     albedo = np.where(view.ids[..., None] > 0, _encode(view.albedo), 255)
     return [
         Panel("colour", view.rgb),
-        Panel("depth (the farthest 5 % alike)", _near_part(view.depth_m), "m", "viridis_r"),
+        Panel("depth (far 5 % alike)", _near_part(view.depth_m), "m", "viridis_r"),
         Panel("normals", drawn["normals"]),
         Panel("instances", drawn["segmentation"]),
         Panel("albedo", albedo.astype(np.uint8)),
@@ -98,20 +100,22 @@ def sheet(title: str, shown: Sequence[Panel], columns: int = 3, width_in: float 
 
     rows = -(-len(shown) // columns)
     height, width = shown[0].image.shape[:2]
-    cell = width_in / columns
-    figure = Figure((width_in, rows * (cell * height / width + 0.1) + 0.8), facecolor=PAPER)
-    top = 1 - 0.78 / figure.get_figheight()
+    edge, gap, label, head = 0.15, 0.12, 0.3, 0.55  # inches
+    wide = (width_in - 2 * edge - gap * (columns - 1)) / columns
+    high = wide * height / width
+    whole = head + rows * (high + label) + edge
+    figure = Figure((width_in, whole), facecolor=PAPER)
     axes = figure.subplots(
         rows, columns, squeeze=False,
-        gridspec_kw={"left": 0.01, "right": 0.99, "bottom": 0.01, "top": top,
-                     "wspace": 0.025, "hspace": 0.12},
+        gridspec_kw={"left": edge / width_in, "right": 1 - edge / width_in, "bottom": edge / whole,
+                     "top": 1 - (head + label) / whole, "wspace": gap / wide, "hspace": label / high},
     )  # fmt: skip
-    figure.suptitle(title, x=0.012, y=1 - 0.1 / figure.get_figheight(), ha="left", va="top",
-                    color=INK, fontsize=17, weight="bold")  # fmt: skip
+    figure.text(edge / width_in, 1 - 0.14 / whole, title, ha="left", va="top",
+                color=INK, fontsize=19, weight="bold")  # fmt: skip
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, panel in zip(axes.flat, shown, strict=False):
-        axis.set_title(panel.title, loc="left", color=INK, fontsize=12, pad=4)
+        axis.set_title(panel.title, loc="left", color=INK, fontsize=13, pad=5)
         if panel.image.ndim == 3:
             axis.imshow(panel.image, interpolation="antialiased")
             continue
@@ -139,18 +143,57 @@ def write_gallery(
 ) -> list[Path]:
     """One sheet per scene and `gallery.png` with all of them; gives the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    written, over = [], []
+    written: list[Path] = []
+    over: list[list[Panel]] = []
     for scene in scenes:
         shown = panels(scene, size)
-        over += [shown[k] for k in (0, 1, 2, 3)]
+        over.append(shown[:4])
         path = folder / f"scene_{scene.name.replace(' ', '_')}.png"
         sheet(f"{scene.name}: {len(scene.things)} things", shown).savefig(path, dpi=110)
         written.append(path)
-    titled = [
-        Panel(scene.name if k == 0 else panel.title, panel.image, panel.unit, panel.colours)
-        for row, scene in enumerate(scenes)
-        for k, panel in enumerate(over[4 * row : 4 * row + 4])
-    ]
+    rows = list(zip(*over, strict=True))
     path = folder / "gallery.png"
-    sheet("Rendered scenes with exact truth", titled, columns=4, width_in=16).savefig(path, dpi=110)
+    names = [scene.name for scene in scenes]
+    overview("Rendered scenes with exact truth", names, rows).savefig(path, dpi=150)
     return [*written, path]
+
+
+def overview(title: str, names: Sequence[str], rows: Sequence[Sequence[Panel]]) -> Figure:
+    """A column per scene and a row per channel, 16 in wide; of values, the colours' range in a corner.
+
+    rows: per channel one panel of each scene; the row is called after the first one's title.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    high, wide = rows[0][0].image.shape[:2]
+    margin, gap, head = 0.34, 0.07, 0.92  # inches
+    cell = (16 - margin - 0.12 - gap * (len(names) - 1)) / len(names)
+    tall = cell * high / wide
+    whole = head + len(rows) * (tall + gap) + 0.05
+    figure = Figure((16, whole), facecolor=PAPER)
+    figure.text(margin / 16, 1 - 0.12 / whole, title, ha="left", va="top",
+                color=INK, fontsize=20, weight="bold")  # fmt: skip
+    for column, name in enumerate(names):
+        x = margin + column * (cell + gap)
+        figure.text(x / 16, 1 - (head - 0.08) / whole, name, ha="left", va="bottom",
+                    color=INK, fontsize=14)  # fmt: skip
+        for row, shown in enumerate(rows):
+            panel = shown[column]
+            y = whole - head - row * (tall + gap) - tall
+            axis = figure.add_axes((x / 16, y / whole, cell / 16, tall / whole))
+            axis.set_axis_off()
+            if panel.image.ndim == 3:
+                axis.imshow(panel.image, interpolation="antialiased", aspect="auto")
+                continue
+            colours = colormaps[panel.colours].with_extremes(bad=NOTHING)
+            axis.imshow(np.ma.masked_invalid(panel.image), colours, interpolation="antialiased",
+                        aspect="auto")  # fmt: skip
+            low, most = np.nanmin(panel.image), np.nanmax(panel.image)
+            axis.text(0.03, 0.04, f"{low:.1f} to {most:.1f} {panel.unit}", color=PAPER, fontsize=11,
+                      transform=axis.transAxes, path_effects=_outline())  # fmt: skip
+    for row, shown in enumerate(rows):
+        middle = whole - head - row * (tall + gap) - tall / 2
+        figure.text(0.5 * margin / 16, middle / whole, shown[0].title.split(" (")[0], rotation=90,
+                    ha="center", va="center", color=INK, fontsize=14)  # fmt: skip
+    return figure

@@ -5,7 +5,7 @@ street    long straight edges running into depth, repeated windows: geometry, an
 gallery   pictures on a wall: rich texture on planes, what matching likes best
 thin      rods, a fence, wires and leaves narrower than a window: breaks stereo
 mirror    a ball that shows what is elsewhere: breaks whoever takes colour for a place (NeRF)
-terrain   a height field with nothing flat in it and haze: depth without objects
+terrain   a height field, haze and a lake that mirrors: depth without objects
 """
 
 from __future__ import annotations
@@ -243,14 +243,14 @@ def _terrain() -> Scene:
     """Hills around a lake, with firs that show the scale and haze that shows the distance."""
     size = (36.0, 36.0, 16.0)
     hills = Thing("far hills", "heightfield", size, (0, 6, 0), material=Material(
-        (0.06, 0.16, 0.03), (0.38, 0.3, 0.17), "noise", 0.5))  # fmt: skip
+        (0.07, 0.22, 0.02), (0.36, 0.27, 0.1), "noise", 0.7))  # fmt: skip
     lake = Thing("lake", "plane", (36, 36, 0), (0, 6, -1.0),
-                 material=Material((0.02, 0.09, 0.14), gloss=0.9))  # fmt: skip
+                 material=Material((0.01, 0.09, 0.15), gloss=0.9, mirror=0.4))  # fmt: skip
     rng = np.random.default_rng(3)
     turns_x, turns_y, phase, amplitude = waves_of("far hills")
     trees = []
-    for k in range(90):
-        x, y = float(rng.uniform(-9, 9)), float(rng.uniform(-7, 14))
+    for k in range(150):
+        x, y = float(rng.uniform(-12, 10)), float(rng.uniform(-7, 14))
         angle = turns_x * x / 18 + turns_y * (y - 6) / 18 + phase
         z = float((amplitude * np.sin(angle)).sum()) * size[2] / 2
         if -0.8 < z < 3:
@@ -265,9 +265,9 @@ def _terrain() -> Scene:
                 )
             )
     return Scene(
-        "terrain", (lake, hills, *trees), Light((-16.0, -4.0, 12.0), 0.8, 1.2, 0.3),
-        (0.86, 0.88, 0.9), (0.25, 0.48, 0.82), fog_per_m=0.008,
-        eye=(0.5, -11.5, 5.5), target=(0.0, 5.0, 0.6), fov_deg=50,
+        "terrain", (lake, hills, *trees), Light((-14.0, -16.0, 12.0), 0.8, 1.45, 0.3),
+        (0.72, 0.84, 0.93), (0.08, 0.28, 0.7), fog_per_m=0.0035,
+        eye=(11.0, -8.0, 4.0), target=(-3.0, 7.0, 0.4), fov_deg=50,
     )  # fmt: skip
 
 

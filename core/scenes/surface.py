@@ -48,7 +48,8 @@ def albedo(
         w = None if width is None else width[chosen] / s
         a, b = colour[:, chosen], colour2[:, chosen]
         if texture == "image":
-            result[:, chosen] = _picture(world, thing[chosen], p, n, looks[10, chosen])
+            seen = None if width is None else width[chosen]
+            result[:, chosen] = _picture(world, thing[chosen], p, n, looks[10, chosen], seen)
             continue
         mix = PATTERNS[texture](p / s + grain[chosen], p / s, n, w)
         result[:, chosen] = torch.lerp(a, b, mix)
@@ -79,10 +80,16 @@ def _square(x: Tensor, width: Tensor | None) -> Tensor:
 
 
 def _checker(p: Tensor, q: Tensor, n: Tensor, width: Tensor | None) -> Tensor:
-    """Squares of one scale. Off the lattice by a hair, so that a face on it doesn't flicker."""
+    """Cubes of one scale, odd and even. Off the lattice by a hair, so a face on it has one parity.
+
+    Along axis k a ray's patch reaches only width·sqrt(1 − n_k²): a flat face doesn't cross the
+    lattice along its own normal. With the whole width, a floor at z = 0 would lie in the soft edge
+    between two layers of cubes, and both of its colours would be halfway to the other.
+    """
     result = None
     for axis in range(3):
-        wave = _square(q[axis] + 1e-3, width)
+        reach = None if width is None else width * (1 - n[axis] * n[axis]).clamp(min=0).sqrt()
+        wave = _square(q[axis] + 1e-3, reach)
         result = wave if result is None else result + wave - 2 * result * wave
     return result  # type: ignore[return-value]
 
@@ -157,12 +164,13 @@ def _flat(p: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
     return u, torch.where(on_z, p[1], p[2])
 
 
-def _picture(world: World, thing: Tensor, p: Tensor, n: Tensor, which: Tensor) -> Tensor:
+def _picture(
+    world: World, thing: Tensor, p: Tensor, n: Tensor, which: Tensor, width: Tensor | None
+) -> Tensor:
     """A picture stretched over each face of a box or plane; once around anything round."""
     import torch
     from torch.nn.functional import grid_sample
 
-    assert world.pictures is not None
     half = world.shapes[12:15, thing].to(p.dtype)
     half = torch.where(half.isinf(), 1.0, half)  # an endless plane: tiles of 2 m
     shape = world.shapes[17, thing]
@@ -177,14 +185,21 @@ def _picture(world: World, thing: Tensor, p: Tensor, n: Tensor, which: Tensor) -
     )
     u, v = torch.where(flat, u, around), torch.where(flat, v, upright)
     result = torch.empty_like(p)
-    for index in range(len(world.pictures)):
+    for index, levels in enumerate(world.pictures):
         chosen = (which == index).nonzero()[:, 0]
-        if len(chosen):
-            grid = torch.stack([u[chosen], -v[chosen]], -1)[None, None]
-            seen = grid_sample(
-                world.pictures[index : index + 1], grid, padding_mode="border", align_corners=False
-            )
-            result[:, chosen] = seen[0, :, 0]
+        if not len(chosen):
+            continue
+        level = torch.zeros(len(chosen), dtype=torch.long, device=p.device)
+        if width is not None:  # texels under one ray, along the picture's longer side
+            texels = max(levels[0].shape[2:]) / (2 * half[:, chosen].amax(0).clamp(min=1e-9))
+            level = torch.log2((width[chosen] * texels).clamp(min=1)).round().long()
+            level = level.clamp(max=len(levels) - 1)
+        for k in range(int(level.max()) + 1):
+            here = chosen[level == k]
+            if len(here):
+                grid = torch.stack([u[here], -v[here]], -1)[None, None]
+                seen = grid_sample(levels[k], grid, padding_mode="border", align_corners=False)
+                result[:, here] = seen[0, :, 0]
     return result
 
 

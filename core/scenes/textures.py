@@ -1,6 +1,6 @@
 """Pictures for surfaces: posters, a map, an eye chart, a newspaper, or any words.
 
-All are drawn here, so that no photo has to travel with the app; they are square and get stretched
+All are drawn here or in `painted`, so that no photo has to travel with the app; they get stretched
 over whatever they hang on. Rich in corners and edges, they are what matching and stereo live on.
 """
 
@@ -10,13 +10,20 @@ from functools import lru_cache
 
 import numpy as np
 
+from core.scenes import painted
+
 SIDE = 512  # pixels
 
 
 @lru_cache(maxsize=32)
 def picture(name: str) -> np.ndarray:
-    """(512, 512, 3) uint8 sRGB: the picture of PICTURES called `name`; else `name` as words."""
-    made = PICTURES[name]() if name in PICTURES else _words(name.removeprefix("text:"))
+    """(H, W, 3) uint8 sRGB: the picture of PICTURES called `name`; `painted:KIND:SEED` one of
+    painted.KINDS; anything else is drawn as words."""
+    if name.startswith("painted:"):
+        _, kind, seed, *words = name.split(":")
+        made = painted.KINDS[kind](np.random.default_rng(int(seed)), *words)
+    else:
+        made = PICTURES[name]() if name in PICTURES else _words(name.removeprefix("text:"))
     made.flags.writeable = False
     return made
 

@@ -1,9 +1,9 @@
 """How the renderer shares out its work on a CPU.
 
 Torch splits every single operation over its threads, and they wait for each other after each one.
-A render is a thousand short operations: on a quiet machine that saves little, and on a busy one,
-where one thread is always late, it made a picture twenty times slower. So each thread here takes
-a whole block of rays and computes it alone.
+A render is a thousand short operations: where one thread is always late, as on a busy machine,
+the waiting costs more than the sharing saves. So each thread here takes a whole block of rays and
+computes it alone.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class World:
 
     shapes (SHAPE_ROWS, B·K), looks (LOOK_ROWS, B·K), waves (4, WAVES, B·K); air (16, B): light
     position 3, radius, strength, ambient, horizon 3, zenith 3, fog, ground's colour 3.
-    codes: the shapes that occur; textures: the textures that occur; pictures (P, 3, S, S).
+    codes: the shapes that occur; textures: the textures that occur; pictures: for each its mip levels (1, 3, H, W).
     """
 
     B: int
@@ -44,7 +44,7 @@ class World:
     air: Tensor
     codes: tuple[int, ...]
     textures: tuple[str, ...]
-    pictures: Tensor | None
+    pictures: tuple[tuple[Tensor, ...], ...]
     has_mirrors: bool
 
     def single(self) -> World:
@@ -160,7 +160,7 @@ def pack(scenes: Sequence[Scene], device: str = "cpu") -> World:
         air=table(air).float(),
         codes=tuple(sorted(CODES[kind] for kind in kinds)),
         textures=tuple(name for name in TEXTURES if name in used),
-        pictures=_picture_stack(tuple(pictures), device) if pictures else None,
+        pictures=tuple(_mip_levels(name, device) for name in pictures),
         has_mirrors=any(t.material.mirror > 0 for scene in scenes for t in scene.things),
     )
 
@@ -183,13 +183,17 @@ def _ground_colour(scene: Scene) -> tuple[float, float, float]:
     )
 
 
-@lru_cache(maxsize=8)
-def _picture_stack(names: tuple[str, ...], device: str) -> Tensor:
-    """(P, 3, S, S) float32 linear light: the pictures called `names`."""
+@lru_cache(maxsize=16)
+def _mip_levels(name: str, device: str) -> tuple[Tensor, ...]:
+    """The picture called `name`, (1, 3, H, W) float32 linear light, and its halvings (Williams
+    1983): a ray that sees much of it at once reads a level whose pixels are about as large."""
     import torch
+    from torch.nn.functional import avg_pool2d
 
     from core.scenes.textures import picture
 
-    stack = np.stack([picture(name) for name in names]).astype(np.float32) / 255
-    linear = torch.from_numpy(stack).permute(0, 3, 1, 2) ** 2.2
-    return linear.contiguous().to(device)
+    bytes_ = torch.from_numpy(picture(name).astype(np.float32) / 255)
+    levels = [(bytes_.permute(2, 0, 1)[None] ** 2.2).contiguous().to(device)]
+    while len(levels) < 7 and min(levels[-1].shape[2:]) >= 8:
+        levels.append(avg_pool2d(levels[-1], 2))
+    return tuple(levels)

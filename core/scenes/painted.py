@@ -1,4 +1,4 @@
-"""What the examples' rectangles are painted with: houses, posters, crates, paving.
+"""Large painted surfaces: houses, posters, crates, paving.
 
 Matchers live on corners, blobs and edges at many scales, so every surface has several: bricks
 inside walls, panes inside windows, small print under headlines, and grain over all of it. Each
@@ -235,7 +235,7 @@ def brick_house(rng: np.random.Generator) -> np.ndarray:
 
 
 def ground(rng: np.random.Generator) -> np.ndarray:
-    """24 × 17 m of paving, 60 texels a metre, far edge first; painted crossing and shadows."""
+    """24 × 17 m of paving, 60 texels a metre, far edge first, with a crossing."""
     import cv2
 
     paving = _bricks(rng, 1440, 1020, (190, 182, 170), (44, 26)).astype(np.float32)
@@ -244,17 +244,7 @@ def ground(rng: np.random.Generator) -> np.ndarray:
     for x in range(300, 1000, 66):
         cv2.fillPoly(paving, [np.array([(x, 690), (x + 34, 690), (x + 60, 860), (x + 26, 860)])],
                      (238, 232, 220), cv2.LINE_AA)  # fmt: skip
-    shadow = np.zeros(paving.shape[:2], np.float32)
-    for x, z, size, high in ((2.7, 8.6, 1.3, 2.0), (-1.05, 9.6, 0.65, 2.0), (-2.3, 5.6, 0.68, 1.2),
-                             (0.75, 6.2, 0.68, 0.55), (3.3, 5.0, 0.6, 0.7)):  # fmt: skip
-        at, reach = np.array([(x + 12) * 60, (16 - z) * 60]), 60 * size
-        far = at + 60 * high * np.array([0.75, -0.35])
-        box = np.array([(-1, -0.8), (1, -0.8), (1, 0.8), (-1, 0.8)]) * reach
-        hull = cv2.convexHull(np.vstack([at + box, far + box]).astype(np.float32))
-        cv2.fillPoly(shadow, [hull.astype(np.int32)], 0.42)
-    shadow[:, : int(7.4 * 60) + 70] = np.maximum(shadow[:, : int(7.4 * 60) + 70], 0.25)
-    shadow = cv2.GaussianBlur(shadow, (0, 0), 9)[..., None]
-    return (paving * (1 - shadow * np.array((1, 0.95, 0.85), np.float32))).astype(np.uint8)
+    return paving
 
 
 def crate(rng: np.random.Generator, words: str) -> np.ndarray:
@@ -297,17 +287,11 @@ def kiosk(rng: np.random.Generator) -> np.ndarray:
     return _grain(front, rng, 2)
 
 
-def poster_side(rng: np.random.Generator) -> np.ndarray:
-    side = _grain(_plain(340, 500, (52, 104, 108)), rng, 4)
-    _paste(side, _poster(rng, 260, 390, 4), 40, 50)
-    return side
-
-
-def column(rng: np.random.Generator, *kinds: int) -> np.ndarray:
+def column(rng: np.random.Generator, *kinds: str) -> np.ndarray:
     side = _grain(_plain(220, 590, (206, 190, 160)), rng, 5)
     _fill(side, 0, 0, 220, 34, (70, 88, 84))
     for i, kind in enumerate(kinds):
-        _paste(side, _poster(rng, 184, 250, kind), 18, 48 + 266 * i)
+        _paste(side, _poster(rng, 184, 250, int(kind)), 18, 48 + 266 * i)
     return side
 
 
@@ -329,3 +313,11 @@ def window_wall(rng: np.random.Generator) -> np.ndarray:
     base = _grain(_plain(2200, 500, (214, 200, 176)), rng, 5)
     _text(base, "HOTEL PARALLAX", 700, 122, 84, INK, 800, 800)
     return _grain(np.vstack([np.tile(tile, (4, 10, 1)), base]), rng, 1.5)
+
+
+KINDS = {
+    made.__name__: made
+    for made in (
+        brick_house, plaster_house, ground, crate, kiosk, column, poster_wall, window_wall,
+    )
+}  # fmt: skip
