@@ -176,7 +176,7 @@ def test_make_pair_dispatches() -> None:
     own = make_pair(PairSettings(source="warp", rotate_deg=180), a)
     np.testing.assert_array_equal(own.image1, a[::-1, ::-1])
     assert make_pair(PairSettings(source="warp", scale=0.5)).image1.shape == (256, 256, 3)
-    assert make_pair().title == make("poster").title
+    assert make_pair().title == make("photo").title
 
 
 @pytest.mark.parametrize("key", EXAMPLES)

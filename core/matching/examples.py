@@ -18,9 +18,9 @@ from core.scenes.render import to_bytes
 from core.types import Camera, InputError, Unavailable
 
 EXAMPLES = {
+    "photo": "Photo, strongly warped",
     "poster": "Posters on a wall",
     "street": "Street corner",
-    "photo": "Photo, strongly warped",
     "repetition": "Repeated windows",
     "viewpoint": "Extreme tilt",
 }

@@ -35,7 +35,7 @@ class PairSettings(Settings):
     source: str = setting(
         "example", "Pictures", "An example, a warp, or your own two.", choices=SOURCES
     )
-    example: str = setting("poster", "Example", "A pair with exact truth.", choices=EXAMPLES)
+    example: str = setting("photo", "Example", "A pair with exact truth.", choices=EXAMPLES)
     corners: tuple[float, ...] = setting(
         (0.0,) * 8, "Corners", "Moves of the four corners TL, TR, BR, BL: x, y as shares of the "
         "picture's width and height.", minimum=-2.0, maximum=2.0, shown=False,
