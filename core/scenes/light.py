@@ -48,7 +48,7 @@ def radiance(world: World, rays: Rays, lens: Lens, bounces: int = 1) -> Tensor:
     if not every:
         rays = rays[seen]
         air = _air(world, rays)
-        lens = Lens(lens.shadows, lens.ray_angle, lens.disc[:, seen])
+        lens = Lens(lens.shadows, lens.ray_angle, lens.disc.index_select(1, seen))
     t, thing = (hits.t, hits.thing) if every else (hits.t[seen], hits.thing[seen])
     p = rays.o + t * rays.d
     local = to_local(world, thing, p)
@@ -60,16 +60,16 @@ def radiance(world: World, rays: Rays, lens: Lens, bounces: int = 1) -> Tensor:
     if world.has_mirrors:
         shiny = (looks[8] > 0).nonzero()[:, 0]
         if len(shiny):
-            back = reflect(rays.d[:, shiny], n[:, shiny])
+            back = reflect(rays.d.index_select(1, shiny), n.index_select(1, shiny))
             frame = None if rays.frame is None else rays.frame[shiny]
-            second = Rays(p[:, shiny] + OFF * n[:, shiny], back, frame)
+            second = Rays(p.index_select(1, shiny) + OFF * n.index_select(1, shiny), back, frame)
             if bounces:
-                wide = Lens(lens.shadows, lens.ray_angle * 3, lens.disc[:, shiny])
+                wide = Lens(lens.shadows, lens.ray_angle * 3, lens.disc.index_select(1, shiny))
                 image = radiance(world, second, wide, bounces - 1)
             else:
                 image = sky(_air(world, second), back)
             share = looks[8, shiny]
-            tint = torch.lerp(torch.ones_like(image), colour[:, shiny], 0.35)
+            tint = torch.lerp(torch.ones_like(image), colour.index_select(1, shiny), 0.35)
             light[:, shiny] = torch.lerp(light[:, shiny], image * tint, share)
 
     fog = air[12]
@@ -83,7 +83,7 @@ def radiance(world: World, rays: Rays, lens: Lens, bounces: int = 1) -> Tensor:
 
 def _air(world: World, rays: Rays) -> Tensor:
     """(16, N), or (16, 1) when there is one scene."""
-    return world.air if rays.frame is None else world.air[:, rays.frame]
+    return world.air if rays.frame is None else world.air.index_select(1, rays.frame)
 
 
 def sky(air: Tensor, d: Tensor) -> Tensor:
@@ -117,10 +117,12 @@ def _lit(
     direct = cosine.clamp(min=0)
     if lens.shadows:
         day = (cosine > 0).nonzero()[:, 0]
-        aim = to_lamp[:, day] + _on_lamp(lamp[:, day], lens.disc[:, day], _at(air[3], day))
+        aim = to_lamp.index_select(1, day) + _on_lamp(
+            lamp.index_select(1, day), lens.disc.index_select(1, day), _at(air[3], day)
+        )
         reach = dot(aim, aim).sqrt()
         frame = None if rays.frame is None else rays.frame[day]
-        start = p[:, day] + OFF * n[:, day]
+        start = p.index_select(1, day) + OFF * n.index_select(1, day)
         dark = blocked(world, Rays(start, aim / reach, frame), reach)
         direct = direct.index_fill(0, day[dark], 0.0)
 
@@ -134,12 +136,12 @@ def _lit(
 
     glossy = (gloss > 0).nonzero()[:, 0]
     if len(glossy):
-        g, d, m = gloss[glossy], rays.d[:, glossy], n[:, glossy]
+        g, d, m = gloss[glossy], rays.d.index_select(1, glossy), n.index_select(1, glossy)
         back = reflect(d, m)
         edge = (1 + dot(d, m)).clamp(0, 1) ** 5
         shared = air.shape[1] == 1
-        its_air = air if shared else air[:, glossy]
-        spot = dot(back, lamp[:, glossy]).clamp(0, 1) ** (20 + 160 * g)
+        its_air = air if shared else air.index_select(1, glossy)
+        spot = dot(back, lamp.index_select(1, glossy)).clamp(0, 1) ** (20 + 160 * g)
         lit = (direct[glossy] > 0) * spot * (0.9 * (sun if shared else sun[glossy]))
         image = sky(its_air, back) * (open_sky[glossy] * torch.where(back[2] > 0, 1.0, 0.25))
         light[:, glossy] += g * (lit + (0.03 + 0.6 * edge) * image)
@@ -183,7 +185,11 @@ def _openness(world: World, rays: Rays, p: Tensor, n: Tensor, thing: Tensor) -> 
     for k in range(world.K):
         if not bool(radius[:, k].any()):
             continue
-        c = centre[:, 0, k, None] if rays.frame is None else centre[:, rays.frame, k]
+        c = (
+            centre[:, 0, k, None]
+            if rays.frame is None
+            else centre[:, :, k].index_select(1, rays.frame)
+        )
         r = radius[0, k] if rays.frame is None else radius[rays.frame, k]
         gap = c - p
         square = dot(gap, gap)

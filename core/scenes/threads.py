@@ -53,7 +53,7 @@ def in_blocks(work: Callable[[int, int], None], total: int, device: str, threads
     """
     size = CPU_BLOCK if device == "cpu" else GPU_BLOCK
     spans = [(start, min(start + size, total)) for start in range(0, total, size)]
-    workers = min(threads, len(spans) // 2) if device == "cpu" else 1
+    workers = min(threads, len(spans)) if device == "cpu" else 1
     if workers < 2:
         for span in spans:
             work(*span)

@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rays:
-    """o, d (3, N): origins and unit directions; frame (N,) which of the world's scenes each is in
-    (None: all in the only one)."""
+    """o, d (3, N): origins and unit directions; frame (N,), never falling, which of the world's
+    scenes each is in (None: all in the only one)."""
 
     o: Tensor
     d: Tensor
     frame: Tensor | None = None
 
     def __getitem__(self, index: Tensor) -> Rays:
+        """The rays of these numbers (M,), which rise."""
         frame = None if self.frame is None else self.frame[index]
-        return Rays(self.o[:, index], self.d[:, index], frame)
+        return Rays(self.o.index_select(1, index), self.d.index_select(1, index), frame)
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ def _pairs(world: World, rays: Rays, t_max: Tensor | None = None) -> tuple[Tenso
 
     balls = world.shapes[9:17].view(8, world.B, world.K)
     can = torch.empty((world.K, rays.o.shape[1]), dtype=torch.bool, device=rays.o.device)
-    for k in range(world.K):  # one thing after the other stays in the cache
-        ball = balls[:, 0, k, None] if rays.frame is None else balls[:, :, k][:, rays.frame]
-        gap = ball[:3] - rays.o
-        along = dot(gap, rays.d)
-        hit = (dot(gap, gap) - along * along <= ball[7]) & (along > -ball[6])
-        can[k] = hit if t_max is None else hit & (along - ball[6] < t_max)
+    for start, end, frame in _runs(world, rays):
+        o, d = rays.o[:, start:end], rays.d[:, start:end]
+        for k in range(world.K):  # one thing after the other stays in the cache
+            ball = balls[:, frame, k].view(8, -1)
+            gap = ball[:3] - o
+            along = dot(gap, d)
+            hit = (dot(gap, gap) - along * along <= ball[7]) & (along > -ball[6])
+            can[k, start:end] = hit if t_max is None else hit & (along - ball[6] < t_max[start:end])
     if rays.o.device.type == "cpu":
         flat = can.view(-1).nonzero()[:, 0]  # twice as fast as nonzero of a matrix
         slot = torch.div(flat, can.shape[1], rounding_mode="floor")
@@ -62,6 +65,21 @@ def _pairs(world: World, rays: Rays, t_max: Tensor | None = None) -> tuple[Tenso
         slot, ray = can.nonzero().unbind(1)
     thing = slot if rays.frame is None else rays.frame[ray] * world.K + slot
     return slot, ray, thing
+
+
+def _runs(world: World, rays: Rays) -> list[tuple[int, int, int | Tensor]]:
+    """(start, end, scene): stretches of rays in one scene. On a GPU one stretch with the scene of
+    each ray: looking it up costs less there than another round."""
+    import torch
+
+    n = rays.o.shape[1]
+    if rays.frame is None:
+        return [(0, n, 0)]
+    if rays.o.device.type != "cpu":
+        return [(0, n, rays.frame)]
+    edges = torch.searchsorted(rays.frame, torch.arange(world.B + 1, device=rays.frame.device))
+    bounds = edges.tolist()
+    return [(bounds[b], bounds[b + 1], b) for b in range(world.B) if bounds[b] < bounds[b + 1]]
 
 
 def _distances(world: World, rays: Rays, ray: Tensor, thing: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ def main() -> None:
         render_batch,
         render_clip,
         start_camera,
-    )  # fmt: skip
+        story,
+    )
     from core.scenes.library import scene
     from tests.test_scenes import table
 
@@ -62,6 +63,8 @@ def main() -> None:
     clip = [world.moved("ball", place) for place in places]
     cameras = [start_camera(world, 64, 64)] * 8
     line("8 frames of 64×64, 2×2, all truth", 150, timed(lambda: render_clip(clip, cameras, cpu)))
+    seeds = iter(range(1000))
+    line("a story of 8 frames of 64×64, 2×2", 150, timed(lambda: story(next(seeds)), runs=25))
     one, two = start_camera(world, 128, 128), orbit(world.target, 2.5, 3, size=(128, 128))[1]
     line("128×128 flow and occlusion", 60, timed(lambda: correspondence(world, one, two)))
 
