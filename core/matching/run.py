@@ -16,6 +16,10 @@ from core.matching.types import METHODS, GeometrySettings, MatchResult, MatchSet
 from core.runtime import stage
 from core.types import Compared, InputError, Progress, Unavailable, silent
 
+NOT_FLAT = (
+    "This scene isn't flat, so one homography fits only a part of it: matches can be right and "
+    "still disagree. Choose the fundamental matrix."
+)
 COMPARE_HELP = {
     "seconds": ("Time", "From pictures to verified matches.", "s"),
     "matches": SCORE_HELP["matches"],
@@ -67,14 +71,7 @@ def run(
         settings=(source, settings, geometry),
         inputs=inputs,
     )
-    notes = result.notes
-    deep = pair.truth is not None and pair.truth.homography is None
-    if deep and geometry.geometry in ("homography", "affine"):
-        notes += (
-            "This scene isn't flat, so one homography fits only a part of it: matches can be right "
-            "and still disagree. Choose the fundamental matrix.",
-        )
-    return scored(pair, replace(result, recipe=recipe, notes=notes), truth_text)
+    return scored(pair, replace(result, recipe=recipe), truth_text)
 
 
 def match_pair(
@@ -90,9 +87,13 @@ def match_pair(
 
 
 def scored(pair: Pair, result: MatchResult, truth_text: str = "") -> Run:
-    """The run with its scores, for a result that was re-estimated or selected anew."""
+    """The run with its scores, and a note where the geometry can't suit the scene."""
+    deep = pair.truth is not None and pair.truth.homography is None
+    notes = tuple(note for note in result.notes if note != NOT_FLAT)
+    if deep and result.geometry.geometry in ("homography", "affine"):
+        notes += (NOT_FLAT,)
     scores = {} if pair.truth is None else score(result, pair.truth)
-    return Run(pair, result, scores, truth_text)
+    return Run(pair, replace(result, notes=notes), scores, truth_text)
 
 
 def _program(inputs: tuple[str, ...], with_truth: bool) -> str:
