@@ -38,13 +38,6 @@ def device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def dtype() -> Any:
-    """The floating type for big models: half precision on CUDA, float32 elsewhere."""
-    import torch
-
-    return torch.float16 if device() == "cuda" else torch.float32
-
-
 # ---------------------------------------------------------------- where
 
 
