@@ -166,6 +166,45 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Rig:
+    """A rectified stereo rig: both cameras look the same way, the right one `baseline` to the
+    right of the left one.
+
+    focal_px and the left camera's principal point cx, cy in pixels; baseline in `unit`, and so
+    is every depth that comes of it; doffs_px is the right principal point's x minus the left
+    one's; focal_y_px is focal_px unless given.
+    """
+
+    focal_px: float
+    baseline: float
+    cx: float
+    cy: float
+    doffs_px: float = 0.0
+    unit: str = "m"
+    focal_y_px: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.focal_y_px:
+            object.__setattr__(self, "focal_y_px", self.focal_px)
+        if self.unit not in METRES:
+            known = ", ".join(METRES)
+            raise InputError(f"A rig has no unit {self.unit!r}. Choose one of: {known}.")
+        for name, value in (("focal length", self.focal_px), ("baseline", self.baseline)):
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"The rig's {name} is {value:g}. Give a number above 0.")
+        if not all(map(math.isfinite, (self.cx, self.cy, self.doffs_px, self.focal_y_px))):
+            raise InputError("The rig's principal point isn't finite. Give two numbers in pixels.")
+
+    @property
+    def baseline_m(self) -> float:
+        """The baseline in metres."""
+        return self.baseline * METRES[self.unit]
+
+
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
+
+
+@dataclass(frozen=True)
 class View:
     """What a camera sees. rgb (H, W, 3) uint8; depth_m (H, W) float32 along z, NaN where nothing."""
 

@@ -12,7 +12,7 @@ from core.scenes.render import RenderSettings, SceneView, render, render_clip
 from core.scenes.truth import correspondence
 from core.scenes.types import Scene
 from core.scenes.world import half_size, quat_to_matrix
-from core.types import Camera, InputError
+from core.types import Camera, InputError, Rig
 
 # told apart with every kind of colour blindness (Okabe and Ito 2008), then by brightness
 PALETTE = (
@@ -28,17 +28,6 @@ def start_camera(scene: Scene, width: int = 480, height: int = 360) -> Camera:
 
 
 # ---------------------------------------------------------------- stereo
-
-
-@dataclass(frozen=True)
-class Rig:
-    """A rectified stereo rig: focal_px and principal point cx, cy of both cameras in pixels; the
-    right camera stands baseline_m to the right of the left one."""
-
-    focal_px: float
-    baseline_m: float
-    cx: float
-    cy: float
 
 
 @dataclass(frozen=True)
