@@ -59,12 +59,13 @@ def build(tabs: Sequence[str]):
         with gr.Row(elem_classes="masthead", equal_height=True):
             gr.HTML(f"<h1>Sightline</h1><p>{TAGLINE}</p>", padding=False)
             Restore(scale=0, min_width=180)
+        drawn = {}
         with gr.Tabs() as rail:
             for demo in demos.load(tabs):
-                with gr.Tab(demo.title, id=demo.slug):
+                with gr.Tab(demo.title, id=demo.slug) as drawn[demo.slug]:
                     gr.Markdown(demo.blurb, elem_classes="blurb")
                     demo.build()
-        ui.open_tab_of_link(rail, tabs)
+        ui.open_tab_of_link(rail, drawn)
     return page
 
 

@@ -42,7 +42,7 @@ def build(run: Callable[..., Run] = run) -> None:
         with gr.Column(scale=2, min_width=230):
             made.draw("method")
             made.draw("ratio", "cross_check", "geometry", "threshold_px")
-            job = ui.Job("Match")
+            job = ui.Job("Match", "matching")
             made.draw_rest()
         with gr.Column(scale=6, min_width=320):
             headline = ui.text(elem_classes="headline")
@@ -104,9 +104,7 @@ def build(run: Callable[..., Run] = run) -> None:
         api_name="matching",
     )
     take.wire(state, panels.write_files)
-    made.restore_from(
-        "matching", lambda opened: opened.then(None, None, None, js=_PRESS_MATCH, **ui.QUIET)
-    )
+    made.restore_from("matching")
 
     # What follows needs no new matching: it looks at the result again, or judges it anew.
 
@@ -174,12 +172,6 @@ def _about(method: str) -> str:
     return f"{spec.note} {models.missing(spec, instead='The offline methods work without it.')}"
 
 
-_PRESS_MATCH = """() => {
-  const wanted = new URL(location).searchParams.get('tab') ?? 'matching';
-  if (wanted === 'matching') document.querySelector('#match-now')?.click();
-}"""
-
-
 def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
     """The input column: an example, a warp of one photo, or two photos with or without truth."""
     made.draw("source")
@@ -230,7 +222,7 @@ def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
         return tuple(event._data["corners"])
 
     drag.warped(moved, None, corners, **ui.QUIET).then(
-        None, None, None, js="() => document.querySelector('#match-now')?.click()", **ui.QUIET
+        None, None, None, js="() => document.querySelector('#matching-now')?.click()", **ui.QUIET
     )
     return photo0, photo1, truth_file
 

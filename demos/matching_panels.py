@@ -238,7 +238,7 @@ def compare_and_sweep(made: ui.Controls, state: gr.State, photo0: Photo, photo1:
     """The Compare panel: methods on one pair in a grid, and a sweep that wears them down."""
     with ui.panel("Compare"), gr.Tabs():
         with gr.Tab("Same pair"):
-            grid = ui.Compare(METHODS, ("sift", "orb"), COMPARE_HELP)
+            grid = ui.Compare("matching", METHODS, ("sift", "orb"), COMPARE_HELP)
 
             def work(methods: list[str], path0: str, path1: str, *values: Any) -> Iterator:
                 source, settings, geometry = made.read(values)
@@ -264,7 +264,7 @@ def _sweep(made: ui.Controls, state: gr.State) -> None:
             [(title, key) for key, title in OFFLINE.items()], value=["sift", "orb", "template"],
             label="Methods", info="One to four.", scale=2, min_width=280,
         )  # fmt: skip
-    job = ui.Job("Sweep")
+    job = ui.Job("Sweep", "matching-sweep")
     words = ui.text()
     plots = ui.text()
 

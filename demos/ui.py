@@ -93,10 +93,11 @@ class Controls:
             for kind in self.kinds
         )
 
-    def restore_from(self, slug: str, then: Callable[[Any], Any]) -> None:
-        """When the page opens by a link to this tab, set the widgets from it; then go on.
+    def restore_from(self, slug: str) -> None:
+        """When the page opens by a link to this tab, set the widgets from it; then run the tab.
 
-        A link that can't be read leaves the defaults and says why.
+        A link that can't be read leaves the defaults and says why. Without a link the tab in
+        view runs.
         """
 
         def restore(request: gr.Request):
@@ -111,17 +112,37 @@ class Controls:
             values = {k: v for s in made for k, v in vars(s).items()}
             return [values[name] for name in self.fields]
 
-        then(_page().load(restore, None, self.inputs, **QUIET))
+        _page().load(restore, None, self.inputs, **QUIET).then(
+            None, None, None, js=FIRST_RUN % (slug, "true"), **QUIET
+        )
 
 
-def open_tab_of_link(rail: gr.Tabs, slugs: Sequence[str]) -> None:
-    """When the page opens by a link, select the tab it names."""
+# A tab's run is pressed once by itself: when the page opens on the tab, or when the tab is first
+# chosen. A page that opens by a link presses after the link's settings have arrived.
+FIRST_RUN = """() => {
+  const [slug, opening] = ['%s', %s];
+  const ran = (window.sightlineRan ??= new Set());
+  const wanted = new URL(location).searchParams.get('tab');
+  const press = (tries) => {
+    const button = document.querySelector(`#${slug}-now`);
+    if (button?.checkVisibility()) { ran.add(slug); button.click(); }
+    else if (tries) setTimeout(press, 100, tries - 1);
+  };
+  if (opening ? wanted === slug || !wanted && document.querySelector(`#${slug}-now`)?.checkVisibility()
+              : !ran.has(slug) && wanted !== slug) press(30);
+}"""
+
+
+def open_tab_of_link(rail: gr.Tabs, tabs: Mapping[str, gr.Tab]) -> None:
+    """When the page opens by a link, select the tab it names; run a tab when it is first seen."""
 
     def select(request: gr.Request):
         wanted = request.query_params.get("tab")
-        return gr.Tabs(selected=wanted) if wanted in slugs else gr.skip()
+        return gr.Tabs(selected=wanted) if wanted in tabs else gr.skip()
 
     _page().load(select, None, rail, **QUIET)
+    for slug, tab in tabs.items():
+        tab.select(None, None, None, js=FIRST_RUN % (slug, "false"), **QUIET)
 
 
 def _page() -> gr.Blocks:
@@ -198,12 +219,15 @@ def _told(tick: Tick) -> str:
 
 
 class Job:
-    """A button that runs, one that stops, and a line that says how it goes."""
+    """A button that runs, one that stops, and a line that says how it goes.
 
-    def __init__(self, label: str):
+    name is unique on the page: the slug for the tab's own run, else the slug and a word.
+    """
+
+    def __init__(self, label: str, name: str):
         with gr.Row(elem_classes="job"):
             self.go = gr.Button(
-                label, variant="primary", scale=3, min_width=110, elem_id=f"{label.lower()}-now"
+                label, variant="primary", scale=3, min_width=110, elem_id=f"{name}-now"
             )
             self.stop = gr.Button("Stop", scale=1, min_width=70)
         self.status = text(elem_classes="status")
@@ -289,14 +313,16 @@ def lesson(slug: str) -> None:
 class Compare:
     """Part of the Compare panel: up to four methods on the same input, in a grid with scores."""
 
-    def __init__(self, methods: Mapping[str, str], chosen: Sequence[str], meaning: markup.Help):
+    def __init__(
+        self, slug: str, methods: Mapping[str, str], chosen: Sequence[str], meaning: markup.Help
+    ):
         self.methods = gr.CheckboxGroup(
             [(title, key) for key, title in methods.items()],
             value=list(chosen),
             label="Methods",
             info="Two to four, on the same input.",
         )
-        self.job = Job("Compare")
+        self.job = Job("Compare", f"{slug}-compare")
         self.answers = text()
         self.scores = text()
         self.meaning = meaning

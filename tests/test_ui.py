@@ -66,7 +66,7 @@ def test_every_error_becomes_a_sentence_and_nothing_is_lost(error, words):
         yield
 
     with gr.Blocks():
-        job = ui.Job("Go")
+        job = ui.Job("Go", "go")
         updates = list(handler_of(job, work)())
     assert len(updates) == 1 and list(updates[0]) == [job.status], "only the status line changes"
     assert words in updates[0][job.status] and "Traceback" not in updates[0][job.status]
@@ -84,14 +84,14 @@ def test_a_job_shows_progress_with_the_time_left_and_closes_its_work():
             closed.append(True)
 
     with gr.Blocks():
-        job, out = ui.Job("Go"), gr.Number()
+        job, out = ui.Job("Go", "go"), gr.Number()
         handler = handler_of(job, work, lambda value: {out: value})
         first, *rest = handler()
     assert "25%" in first[job.status] and "about 9 s left" in first[job.status]
     assert [u[out] for u in rest] == [1, 2]
     assert closed
     with gr.Blocks():
-        job = ui.Job("Go")
+        job = ui.Job("Go", "go")
         running = handler_of(job, work)()
         next(running)
         running.close()  # what Gradio does on Stop
@@ -100,7 +100,7 @@ def test_a_job_shows_progress_with_the_time_left_and_closes_its_work():
 
 def test_compare_wants_two_to_four():
     with gr.Blocks():
-        grid = ui.Compare({k: k for k in "abcde"}, ("a", "b"), {"s": ("S", "A score.", "")})
+        grid = ui.Compare("x", {k: k for k in "abcde"}, ("a", "b"), {"s": ("S", "A score.", "")})
         handler = wired(lambda: grid.wire(lambda methods: iter(()), []))
         for chosen in (["a"], list("abcde")):
             (update,) = handler(chosen)

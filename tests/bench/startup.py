@@ -23,13 +23,13 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 with gr.Blocks() as page:
-    gr.Button("Match")
+    gr.Button("Run", variant="primary")
 page.launch(server_port={port}, ssr_mode=False)
 """
 
 
 def usable_after_s(command: list[str], port: int, browser) -> float:
-    """Seconds from starting `command` until its page's Match button is enabled."""
+    """Seconds from starting `command` until its page's first button can be pressed."""
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     page = browser.new_page()
@@ -42,7 +42,7 @@ def usable_after_s(command: list[str], port: int, browser) -> float:
                 time.sleep(0.05)
                 if process.poll() is not None or time.perf_counter() - began > 120:
                     raise
-        page.get_by_role("button", name="Match", exact=True).click(trial=True, timeout=60000)
+        page.locator("button.primary:visible").first.click(trial=True, timeout=60000)
         return time.perf_counter() - began
     finally:
         page.close()

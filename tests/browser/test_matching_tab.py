@@ -35,7 +35,7 @@ def hosts(tmp_path_factory):
     env, told = spied(folder)
     env |= {"HF_HUB_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "home")}
     env.pop("SIGHTLINE_MODELS", None)
-    with serve(env=env) as url:
+    with serve("--tabs", "matching", env=env) as url:
         yield url, told
 
 
@@ -82,7 +82,7 @@ def right_share(page) -> float:
     return int(found[1]) / 100
 
 
-def status(page, name="match"):
+def status(page, name="matching"):
     row = f"//*[@id='{name}-now']/ancestor::div[contains(@class, 'row')][1]"
     return page.locator(f"xpath={row}/following-sibling::div[contains(@class, 'status')][1]").first
 
@@ -91,7 +91,7 @@ def stop(page, name):
     return page.locator(f"#{name}-now ~ button", has_text="Stop")
 
 
-def press(page, name="match"):
+def press(page, name="matching"):
     page.locator(f"#{name}-now").click()
 
 
@@ -166,7 +166,7 @@ def photos(tmp_path_factory):
 
 def test_first_visit_shows_a_result_within_5_s(url, open_page):
     page = open_page(url)
-    page.locator("#match-now").wait_for()
+    page.locator("#matching-now").wait_for()
     began = time.monotonic()
     page.locator(f"{HEADLINE} b").first.wait_for()
     assert time.monotonic() - began < 5
@@ -416,7 +416,7 @@ def changes(page, image, before):
 
 def test_compare_shows_both_methods(page):
     compare = panel(page, "Compare")
-    compare.locator("#compare-now").click()
+    compare.locator("#matching-compare-now").click()
     page.wait_for_function(
         "document.querySelectorAll('.panel .pictures figure').length === 2", timeout=30_000
     )
@@ -427,18 +427,18 @@ def test_compare_shows_both_methods(page):
     precision = compare.locator("tr", has_text="Precision").locator("td.n").all_inner_texts()
     assert all(0 < float(value) <= 1 for value in precision)
     page.wait_for_function(
-        "(line) => line.innerText.trim() === ''", arg=status(page, "compare").element_handle()
+        "(line) => line.innerText.trim() === ''", arg=status(page, "matching-compare").element_handle()
     )
 
 
 def test_a_sweep_streams_and_stops(page):
     compare = panel(page, "Compare")
     tab(page, "Sweep")
-    compare.locator("#sweep-now").click()
+    compare.locator("#matching-sweep-now").click()
     compare.locator(".chart circle").first.wait_for(timeout=30_000)
     began = time.monotonic()
-    stop(page, "sweep").click()
-    status(page, "sweep").get_by_text("Stopped").wait_for()
+    stop(page, "matching-sweep").click()
+    status(page, "matching-sweep").get_by_text("Stopped").wait_for()
     assert time.monotonic() - began < 1
     points = compare.locator(".chart circle").count()
     assert 0 < points < 4 * 3 * 10  # four charts, three methods: far from done
@@ -587,7 +587,7 @@ def test_structure_labels_and_keyboard(page):
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     for _ in range(60):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == "match-now":
+        if page.evaluate("document.activeElement.id") == "matching-now":
             break
     else:
         raise AssertionError("Tab doesn't reach the Match button")
