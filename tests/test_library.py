@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from core.cameras import look_at, project
+from core.scenes.backdrop import lettered
+from core.scenes.chance import SceneSettings, random_scene
 from core.scenes.library import NAMES, scene
 from core.scenes.motion import about, product, reach_m
 from core.scenes.prompts import describe, mention, parse_prompt, prompt, say
 from core.scenes.render import RenderSettings, render
-from core.scenes.toys import COLOURS, SceneSettings, albedo, in_view, is_free, random_scene, toy
+from core.scenes.textures import picture
+from core.scenes.toys import COLOURS, albedo, in_view, is_free, is_seen, toy
 from core.types import InputError
 
 FAST = RenderSettings(samples=1)
@@ -63,7 +66,10 @@ def test_colours_are_told_apart_by_every_eye(eye, least):
 @pytest.mark.parametrize("colour", COLOURS)
 def test_the_picture_shows_the_colour_that_is_said(colour):
     base = random_scene(
-        1, SceneSettings(min_things=1, max_things=1, textures=False, background="sky")
+        1,
+        SceneSettings(
+            min_things=1, max_things=1, textures=False, background="sky", hills=0, pictures=0
+        ),
     )
     made = type(base)("one", (base.things[0], toy(colour, "ball", 0.6)), eye=base.eye,
                       target=base.target)  # fmt: skip
@@ -83,21 +89,27 @@ def test_toys_stand_on_the_ground(shape, lying):
     assert thing.position[2] == pytest.approx(height / 2)
 
 
+def toys_of(made):
+    return [thing for thing in made.things if thing.colour_name]
+
+
 def test_random_scenes_keep_their_promises():
     for seed in range(300):
         made = random_scene(seed, SceneSettings(min_things=2, max_things=6))
-        toys = list(made.things[1:])
+        toys = toys_of(made)
         assert 2 <= len(toys) <= 6
         assert len({t.colour_name for t in toys}) == len(toys)
         assert all(is_free(t, toys[:i]) for i, t in enumerate(toys))
         assert all(in_view(camera_of(made, 100, 100), t) for t in toys)
+        assert all(is_seen(camera_of(made), t, toys[:i]) for i, t in enumerate(toys))
         assert all(t.name == f"{t.colour_name} {t.shape_name}" for t in toys)
     assert random_scene(5) == random_scene(5) != random_scene(6)
 
 
 def test_settings_of_random_scenes_hold():
     only = SceneSettings(min_things=8, max_things=8, boxes=False, cones=False, rings=False,
-                         shiny=False, textures=False, fog_per_m=0.1, background="dark")  # fmt: skip
+                         shiny=False, textures=False, fog_per_m=0.1, background="dark",
+                         hills=0, pictures=0)  # fmt: skip
     made = random_scene(3, only)
     assert {t.shape_name for t in made.things[1:]} <= {"ball", "cylinder"}
     assert len(made.things) == 9 and made.fog_per_m == 0.1
@@ -106,6 +118,69 @@ def test_settings_of_random_scenes_hold():
         SceneSettings(min_things=4, max_things=3)
     with pytest.raises(InputError, match="shape"):
         SceneSettings(balls=False, boxes=False, cylinders=False, cones=False, rings=False)
+
+
+def test_random_scenes_hold_hills_pictures_and_letters_at_their_rates():
+    made = [random_scene(seed) for seed in range(300)]
+    kinds = [{t.shape for t in m.things} | {t.material.image.split(":")[0] for t in m.things}
+             for m in made]  # fmt: skip
+    hills = sum("heightfield" in kind for kind in kinds)
+    walls = sum(any(t.name == "wall" for t in m.things) for m in made)
+    assert 25 <= hills <= 65 and 50 <= walls <= 105
+    assert sum("label" in kind for kind in kinds) > 20
+    assert sum("painted" in kind for kind in kinds) > 30
+    bare = [random_scene(seed, SceneSettings(hills=0, pictures=0)) for seed in range(60)]
+    for m, plain in zip(made, bare, strict=False):
+        assert len(toys_of(plain)) == len(plain.things) - 1
+        if len(m.things) == len(plain.things):  # a share doesn't change the scenes it leaves out
+            unlettered = [t.position for t in m.things]
+            assert unlettered == [t.position for t in plain.things]
+
+
+def test_hills_stay_under_the_toys_and_the_eyes_and_rise_behind():
+    from core.scenes.export import _height
+
+    rng = np.random.default_rng(1)
+    for seed in range(40):
+        made = random_scene(seed, SceneSettings(hills=1))
+        field = next(t for t in made.things if t.shape == "heightfield")
+        angle, r = rng.uniform(0, 2 * np.pi, 4000), 3.9 * np.sqrt(rng.random(4000))
+        near = np.stack([r * np.cos(angle), r * np.sin(angle)], 1)
+        assert (_height(field, near - field.position[:2])[0] + field.position[2]).max() < -0.05
+        assert math.dist(made.eye[:2], (0, 0)) < 3.9
+        view = render(made, camera_of(made), FAST)
+        hilly = view.ids == made.things.index(field) + 1
+        assert hilly.mean() > 0.04, seed
+        assert (view.ids == 0).mean() > 0.02, "and there is sky"
+        assert describe(made).ground in ("grass", "sand")
+
+
+def test_walls_stand_behind_all_toys_and_touch_none():
+    for seed in range(100):
+        made = random_scene(seed, SceneSettings(hills=0, pictures=1))
+        toys, rest = toys_of(made), made.things[1 + len(toys_of(made)) :]
+        assert rest[0].name == "wall" and rest[0].shape == "box"
+        assert rest[0].position[2] == pytest.approx(rest[0].size[2] / 2), "it stands on the ground"
+        turn = 2 * math.atan2(rest[0].rotation[3], rest[0].rotation[0])
+        back = np.array([-math.sin(turn), math.cos(turn)])
+        for part in rest:
+            assert part.position[2] - part.size[2] / 2 >= -1e-9
+            front = np.dot(part.position[:2], back) - part.size[1] / 2
+            assert all(np.dot(t.position[:2], back) + reach_m(t) < front - 0.05 for t in toys)
+        wide, x = rest[0].size[0], np.array(rest[0].position[:2])
+        for part in rest[1:]:
+            along = abs(np.dot(np.array(part.position[:2]) - x, (back[1], -back[0])))
+            assert along + part.size[0] / 2 < wide / 2, "pictures don't reach past the wall"
+            assert part.position[2] + part.size[2] / 2 < rest[0].size[2]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_box_with_letters_keeps_its_colour(colour):
+    made = lettered(np.random.default_rng(0), toy(colour, "box"))
+    drawn = picture(made.material.image)
+    assert (np.abs(drawn.astype(int) - COLOURS[colour]).max(-1) < 3).mean() > 0.5
+    assert (np.abs(drawn.astype(int) - COLOURS[colour]).max(-1) > 60).mean() > 0.05
+    assert made.colour_name == colour and made.material.colour == albedo(colour)
 
 
 # ---------------------------------------------------------------- prompts
@@ -119,7 +194,7 @@ def test_prompts_say_what_is_so_and_read_back_exactly():
         text = say(still, seed)
         assert text == prompt(made, seed) and parse_prompt(text) == still, text
         texts.add(text)
-        things = {(t.colour_name, t.shape_name): t for t in made.things[1:]}
+        things = {(t.colour_name, t.shape_name): t for t in toys_of(made)}
         whole = describe(made)
         full = {(look.colour, look.shape): look for look in whole.looks}
         for look in still.looks:
@@ -134,6 +209,7 @@ def test_prompts_say_what_is_so_and_read_back_exactly():
             assert true[word], text
         assert still.ground in ("", whole.ground) and still.count in (0, len(things))
     assert len(texts) > 270
+    assert any(text.endswith("on grass") for text in texts)
 
 
 def test_a_written_prompt_is_understood():

@@ -15,8 +15,10 @@ from core.scenes import (
     RenderSettings,
     Scene,
     Thing,
+    control_batch,
     control_maps,
     correspondence,
+    correspondence_batch,
     edges,
     hide,
     orbit_views,
@@ -24,6 +26,7 @@ from core.scenes import (
     render_batch,
     render_clip,
     start_camera,
+    stereo_batch,
     stereo_pair,
 )
 from core.scenes.textures import PICTURES, picture
@@ -39,6 +42,7 @@ SOLIDS = {
     "heightfield": (1.2, 0.9, 0.3),
 }
 FAST = RenderSettings(samples=1)
+CPU = RenderSettings(device="cpu")
 
 
 def alone(shape: str, **given) -> Scene:
@@ -253,6 +257,62 @@ def test_the_torus_survives_a_ray_through_its_hole_and_along_its_rim():
     assert (through.ids == 0).all()
     edge_on = render(scene, look_at((0, -3, 0), (0, 0, 0), 41, 41, 30), FAST)
     assert abs(edge_on.ray_depth_m[20, 20] - 2.5) < 1e-6  # the outer rim is 0.5 from the centre
+
+
+def test_a_ray_that_starts_inside_a_torus_meets_its_wall_from_within():
+    """Against a march through the definition, from anywhere in and around the tube."""
+    import torch
+
+    from core.scenes.shapes import CODES, intersect
+
+    rng = np.random.default_rng(4)
+    size, n = (1.0, 1.0, 0.3), 2000
+    o = rng.uniform(-0.5, 0.5, (n, 3)) * (1, 1, 0.3)
+    d = rng.normal(size=(n, 3))
+    d /= np.linalg.norm(d, axis=1, keepdims=True)
+    step = 0.0005
+    t = np.arange(0, 1.3, step)
+    within = inside("torus", o[:, None] + t[:, None] * d[:, None], size)
+    change = within != within[:, :1]
+    first = np.where(change.any(1), t[change.argmax(1)], np.inf)
+    half = torch.tensor(size, dtype=torch.float64)[:, None].expand(3, n) / 2
+    rays_in = (torch.from_numpy(v.T.copy()) for v in (o, d))
+    found = intersect(CODES["torus"], *rays_in, half, torch.zeros(4, 7, 1)).numpy()
+    assert within[:, 0].sum() > 500 and np.isfinite(first[within[:, 0]]).all()
+    hit = np.isfinite(first)
+    assert (first - found)[hit].min() > 0 and (first - found)[hit].max() < step + 1e-9
+    assert (np.isfinite(found) & ~hit).mean() < 0.01  # slivers that the march has missed
+    camera = look_at((0.35, 0, 0), (0.35, 1, 0), 20, 20, 60)  # in the middle of the tube
+    view = render(alone("torus", size=size), camera, FAST)
+    assert (view.ids == 1).all() and view.ray_depth_m.max() < 0.8
+
+
+def test_rays_that_graze_hills_miss_no_crest():
+    """From far away and low over a wide field: a fine march finds no hit that the renderer lacks."""
+    import torch
+
+    from core.scenes.shapes import height
+    from core.scenes.world import waves_of
+
+    size = (36.0, 36.0, 16.0)
+    scene = alone("heightfield", size=size)
+    camera = look_at((16, -16, 4.4), (-4, 6, 3.0), 41, 31, 40)
+    view = render(scene, camera, FAST)
+    o, d = (v.reshape(-1, 3) for v in rays(camera))
+    half, waves = torch.tensor(size)[:, None] / 2, torch.from_numpy(waves_of("it"))[:, :, None]
+    t = np.arange(0.5, 60, 0.004)
+    for k in range(len(o)):
+        p = o[k] + t[:, None] * d[k]
+        ground = height(torch.from_numpy(p[:, 0]), torch.from_numpy(p[:, 1]), half, waves)[
+            0
+        ].numpy()
+        solid = (np.abs(p) < np.array(size) / 2).all(1) & (p[:, 2] < ground)
+        seen = view.ray_depth_m.flat[k]
+        if solid.any():
+            assert t[solid.argmax()] - 0.004 - 1e-4 < seen < t[solid.argmax()] + 1e-4
+        else:
+            assert not seen < 55 or np.abs(p[:, 2] - ground).min() < 0.01
+    assert 100 < (view.ids == 0).sum() < view.ids.size - 100
 
 
 # ---------------------------------------------------------------- pictures
@@ -481,6 +541,35 @@ def test_occlusion_agrees_with_brute_force():
     assert agree.mean() > 0.998 and hidden.sum() > 100 and outside.sum() > 50
 
 
+def test_a_batch_of_correspondences_gives_what_single_ones_give():
+    """Scenes of different lengths, one of them with things that move, grow and vanish."""
+    one, two = table(), alone("torus").moved("it", (0.1, 0.2, 0.3))
+    box = replace(one["box"], size=(0.5, 0.35, 0.35))
+    after = replace(one.without("ring"), things=(box, *one.without("box").without("ring").things))
+    after = after.moved("ball", (-0.2, -0.3, 0.2), TILTED)
+    scenes, later = [one, two, one], [one, two, after]
+    first = [start_camera(s, 37, 29) for s in scenes]
+    second = [look_at((1.2 - 0.3 * k, -2.4, 1.5), (0, 0, 0.2), 37, 29) for k in range(3)]
+    flow, occluded = correspondence_batch(scenes, first, second, later, CPU)
+    assert flow.shape == (3, 29, 37, 2) and occluded.shape == (3, 29, 37)
+    for k in range(3):
+        f, o = correspondence(scenes[k], first[k], second[k], later[k])
+        np.testing.assert_allclose(flow[k].numpy(), f, atol=1e-5)
+        assert (occluded[k].numpy() == o).all() and o.any() and np.isfinite(f).any()
+    # one scene for all cameras, and pictures of more than one block of rays
+    wide = [start_camera(one, 301, 211), start_camera(one, 301, 211)]
+    aside = [moved(wide[0], right_m=0.1), moved(wide[0], down_m=-0.1)]
+    flow, occluded = correspondence_batch([one], wide, aside, settings=CPU)
+    for k in range(2):
+        f, o = correspondence(one, wide[k], aside[k])
+        np.testing.assert_allclose(flow[k].numpy(), f, atol=1e-5)
+        assert (occluded[k].numpy() == o).all()
+    with pytest.raises(InputError, match="pair up"):
+        correspondence_batch([one], wide, aside[:1], settings=CPU)
+    with pytest.raises(InputError, match="pair up"):
+        correspondence_batch([one], wide, aside, [one, one], settings=CPU)
+
+
 # ---------------------------------------------------------------- views
 
 
@@ -499,6 +588,28 @@ def test_stereo_pair_obeys_f_b_over_z():
     assert pair.left.shape == pair.right.shape == (67, 90, 3) and (pair.left != pair.right).any()
     with pytest.raises(InputError, match="baseline"):
         stereo_pair(scene, 0)
+
+
+def test_a_batch_of_stereo_pairs_gives_what_single_ones_give():
+    scenes, baselines = [table(), alone("sphere"), table().without("ball")], [0.05, 0.2, 0.1]
+    batch = stereo_batch(scenes, baselines, (45, 33), CPU)
+    assert {name: tuple(v.shape) for name, v in batch.items()} == {
+        "left": (3, 33, 45, 3), "right": (3, 33, 45, 3),
+        "disparity_px": (3, 33, 45), "depth_m": (3, 33, 45), "occluded": (3, 33, 45),
+    }  # fmt: skip
+    for k, (scene, baseline) in enumerate(zip(scenes, baselines, strict=True)):
+        pair = stereo_pair(scene, baseline, (45, 33), CPU)
+        for name in ("left", "right"):
+            assert np.abs(batch[name][k].numpy() * 255 - getattr(pair, name)).max() < 1.6
+        np.testing.assert_allclose(batch["disparity_px"][k].numpy(), pair.disparity_px, rtol=1e-6)
+        np.testing.assert_allclose(batch["depth_m"][k].numpy(), pair.depth_m, rtol=1e-6)
+        assert (batch["occluded"][k].numpy() == pair.occluded).all() and pair.occluded.any()
+    same = stereo_batch([scenes[0]], 0.05, (45, 33), CPU)
+    np.testing.assert_allclose(same["disparity_px"][0], batch["disparity_px"][0], rtol=1e-6)
+    with pytest.raises(InputError, match="baselines don't pair up"):
+        stereo_batch(scenes, [0.1], (8, 8), CPU)
+    with pytest.raises(InputError, match="shows no depth"):
+        stereo_batch(scenes, -0.1, (8, 8), CPU)
 
 
 def test_warping_the_right_picture_gives_the_left_one():
@@ -558,6 +669,36 @@ def test_control_maps_are_what_they_say():
     colours = {tuple(c) for c in maps["segmentation"].reshape(-1, 3)}
     assert len(colours) == 9 and (0, 0, 0) in colours
     assert (maps["normals"][view.ids > 0][:, 2] >= 120).all()  # nothing faces away
+
+
+def test_a_batch_of_control_maps_gives_what_single_ones_give():
+    scenes = [table(), Scene("empty", ()), alone("box"), table().without("ring")]
+    cameras = [start_camera(scene, 41, 27) for scene in scenes]
+    batch = control_batch(scenes, cameras, CPU)
+    assert batch["rgb"].shape == (4, 27, 41, 3) and batch["rgb"].is_floating_point()
+    for k, (scene, camera) in enumerate(zip(scenes, cameras, strict=True)):
+        view, single = render(scene, camera, CPU), control_maps(scene, camera, CPU)
+        assert np.abs(batch["rgb"][k].numpy() * 255 - view.rgb).max() < 1.6
+        assert set(batch) == {"rgb", *single}
+        for name, expected in single.items():
+            found = batch[name][k].numpy()
+            assert found.dtype == expected.dtype and found.shape == expected.shape, name
+            np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=name)
+    assert not batch["edges"][1].any() and not batch["depth"][1].any()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batches_stay_on_their_device(device):
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    scene, settings = table(), RenderSettings(device=device)
+    camera = start_camera(scene, 16, 12)
+    flow, occluded = correspondence_batch([scene], [camera], [camera], settings=settings)
+    made = [flow, occluded, *stereo_batch([scene], size=(16, 12), settings=settings).values()]
+    made += control_batch([scene], [camera], settings).values()
+    assert len(made) == 13 and all(value.device.type == device for value in made)
 
 
 def test_hide_finds_object_shadow_and_reflection():

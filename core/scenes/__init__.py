@@ -6,6 +6,8 @@ a formula, depth, normals, names and motion are exact (render, truth). The tabs 
 from views.
 """
 
+from core.scenes.chance import SceneSettings, random_scene
+from core.scenes.control import control_batch, control_maps, edges
 from core.scenes.export import to_mesh, to_splats
 from core.scenes.language import captions, parse
 from core.scenes.library import NAMES, scene
@@ -19,25 +21,23 @@ from core.scenes.render import (
     render_clip,
 )
 from core.scenes.story import Story, story
-from core.scenes.toys import SceneSettings, random_scene
-from core.scenes.truth import correspondence
+from core.scenes.truth import correspondence, correspondence_batch
 from core.scenes.types import Light, Material, Scene, Thing
 from core.scenes.views import (
     Hidden,
     Rig,
     StereoPair,
-    control_maps,
-    edges,
     hide,
     orbit_views,
     start_camera,
+    stereo_batch,
     stereo_pair,
 )
 
 __all__ = [
     "NAMES", "Hidden", "Light", "Material", "RenderSettings", "Rig", "Scene", "SceneSettings",
-    "SceneView", "StereoPair", "Story", "StorySettings", "Thing", "captions", "control_maps",
-    "correspondence", "edges", "hide", "orbit_views", "parse", "prompt", "random_scene", "render",
-    "render_batch", "render_clip", "scene", "start_camera", "stereo_pair", "story", "to_mesh",
-    "to_splats",
+    "SceneView", "StereoPair", "Story", "StorySettings", "Thing", "captions", "control_batch",
+    "control_maps", "correspondence", "correspondence_batch", "edges", "hide", "orbit_views", "parse",
+    "prompt", "random_scene", "render", "render_batch", "render_clip", "scene", "start_camera",
+    "stereo_batch", "stereo_pair", "story", "to_mesh", "to_splats",
 ]  # fmt: skip

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.cameras import look_at
+from core.scenes.control import maps
 from core.scenes.render import RenderSettings, render
 from core.scenes.truth import correspondence
 from core.scenes.types import Scene
-from core.scenes.views import maps, start_camera, stereo_pair
+from core.scenes.views import start_camera, stereo_pair
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

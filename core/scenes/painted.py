@@ -306,6 +306,11 @@ def poster_wall(rng: np.random.Generator) -> np.ndarray:
     return wall
 
 
+def poster(rng: np.random.Generator, kind: str) -> np.ndarray:
+    """One of six posters, 3 : 4."""
+    return _poster(rng, 384, 512, int(kind))
+
+
 def window_wall(rng: np.random.Generator) -> np.ndarray:
     """12 × 8.4 m of brick with one window copied forty times; only the base and its sign differ."""
     tile = _bricks(rng, 220, 252, (196, 150, 124), (22, 9))
@@ -318,6 +323,6 @@ def window_wall(rng: np.random.Generator) -> np.ndarray:
 KINDS = {
     made.__name__: made
     for made in (
-        brick_house, plaster_house, ground, crate, kiosk, column, poster_wall, window_wall,
+        brick_house, plaster_house, ground, crate, kiosk, column, poster, poster_wall, window_wall,
     )
 }  # fmt: skip

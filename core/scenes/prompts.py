@@ -8,6 +8,7 @@ what is mostly beside another is not called behind it.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from core.cameras import look_at, project
 from core.scenes.language import NUMBERS, SHAPE_WORDS, with_article
-from core.scenes.toys import COLOURS, GROUNDS, LARGE_M
+from core.scenes.toys import COLOURS, GROUNDS, LARGE_M, OUTDOORS
 from core.scenes.types import Scene, Thing
 from core.types import InputError
 
@@ -47,7 +48,7 @@ class Still:
 RELATIONS = {"left": "left of", "right": "right of", "behind": "behind", "front": "in front of"}
 GROUND_WORDS = {
     "wood": "on wood", "checker": "on a checkered floor", "marble": "on marble",
-    "stone": "on stone", "plain": "on plain ground",
+    "stone": "on stone", "plain": "on plain ground", "grass": "on grass", "sand": "on sand",
 }  # fmt: skip
 
 
@@ -63,14 +64,22 @@ def describe(scene: Scene) -> Still:
         for j, two in enumerate(things)
         if i != j and (word := _relation(scene, one, two))
     )
-    grounds = [
-        kind
-        for kind, material in GROUNDS.items()
-        for thing in scene.things
-        if thing.shape == "plane" and thing.material.texture == material.texture
-    ]
     looks = tuple(_look(thing) for thing in things)
-    return Still(looks, relations, grounds[0] if grounds else "", len(things))
+    return Still(looks, relations, _ground(scene), len(things))
+
+
+def _ground(scene: Scene) -> str:
+    """What the first plane is made of: of the grounds with its texture, the one most like it."""
+    for thing in scene.things:
+        if thing.shape == "plane":
+            look = thing.material
+            alike = [
+                (math.dist(look.colour, material.colour), kind)
+                for kind, material in (GROUNDS | OUTDOORS).items()
+                if material.texture == look.texture
+            ]
+            return min(alike)[1] if alike else ""
+    return ""
 
 
 def _look(thing: Thing) -> Look:

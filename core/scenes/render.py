@@ -91,6 +91,12 @@ def render_batch(
     Gives rgb (B, H, W, 3) float32 sRGB in [0, 1] and, with `truth`, the other channels of
     SceneView (B, H, W, ...). `exact` computes truth in float64; else float32 (about 1e-5 m at 5 m).
     """
+    check_batch(scenes, cameras)
+    return _render_batch(scenes, cameras, settings, device_of(settings), truth, exact)
+
+
+def check_batch(scenes: Sequence[Scene], cameras: Sequence[Camera]) -> None:
+    """Raises InputError unless there is one scene for all or per camera, and cameras have one size."""
     if len(scenes) not in (1, len(cameras)) or not cameras:
         raise InputError(
             f"{len(scenes)} scenes and {len(cameras)} cameras don't pair up. Give one scene per "
@@ -99,7 +105,6 @@ def render_batch(
     size = cameras[0].width, cameras[0].height
     if any((c.width, c.height) != size for c in cameras):
         raise InputError("The cameras of one batch differ in size. Give them one size.")
-    return _render_batch(scenes, cameras, settings, device_of(settings), truth, exact)
 
 
 @alone
@@ -120,7 +125,7 @@ def _render_batch(
     width, height = cameras[0].width, cameras[0].height
     exact_world = pack(scenes, device)
     world = exact_world.single()
-    lens_of = _Pixels(cameras, device, settings.samples, len(scenes) > 1)
+    lens_of = Pixels(cameras, device, settings.samples, len(scenes) > 1)
     count = settings.samples**2
     total = len(cameras) * count * width * height
     rgb = torch.empty((3, total), device=device)
@@ -146,7 +151,7 @@ def _render_batch(
 _BRIGHTEST = 1.6  # a highlight counts at most this much in a pixel's mean, so its edge stays smooth
 
 
-class _Pixels:
+class Pixels:
     """Rays by their running number: camera, then sample, then row, then column."""
 
     def __init__(
@@ -200,7 +205,7 @@ def _truth(
     from core.scenes.surface import albedo
     from core.scenes.trace import nearest, surface_normals, to_local
 
-    pixels = _Pixels(cameras, device, 1, world.B > 1)
+    pixels = Pixels(cameras, device, 1, world.B > 1)
     axis = torch.from_numpy(np.stack([c.c2w[:3, 2] for c in cameras], -1)).to(device, dtype)
     per_camera = cameras[0].width * cameras[0].height
     total = len(cameras) * per_camera

@@ -130,12 +130,13 @@ def _cone(o: Tensor, d: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _torus(o: Tensor, d: Tensor, half: Tensor, ahead: Tensor) -> Tensor:
-    """(|p|² + R² − r²)² = 4R²(x² + y²), in float64, for rays from outside.
+    """(|p|² + R² − r²)² = 4R²(x² + y²), in float64.
 
     With o the closest point to the centre, o·d = 0 and the quartic has no cubic term:
     f(t) = t⁴ + p·t² + q·t + s. Its slope 4t³ + 2p·t + q has up to three roots in closed form
-    (Viète); a ray enters the tube on the way down to a minimum of f that lies below zero. There
-    f is monotone, so Newton steps kept inside a shrinking bracket find the root to the last digit.
+    (Viète); a ray enters the tube on the way down to a minimum of f that lies below zero, and a
+    ray that starts inside leaves on the next way up. There f is monotone, so Newton steps kept
+    inside a shrinking bracket find the root to the last digit.
     """
     import torch
 
@@ -166,23 +167,38 @@ def _torus(o: Tensor, d: Tensor, half: Tensor, ahead: Tensor) -> Tensor:
     left, middle, right = (torch.where(single, only, e) for e in (left, middle, right))
 
     reach = half[0].double() * 1.01
+    start = -ahead.double()
     t = torch.full_like(p, math.inf)
     # the second way in is tried first, so that the first one overwrites it
     for low, high in ((middle, right), (-reach, left)):
         way_in = (f(low) > 0) & (f(high) <= 0)
-        low, high = low.clone(), high.clone()
-        guess = (low + high) / 2
-        for _ in range(14):
-            value = f(guess)
-            low = torch.where(value > 0, guess, low)
-            high = torch.where(value > 0, high, guess)
-            slope = (4 * guess * guess + 2 * p) * guess + q
-            step = guess - value / torch.where(slope.abs() < 1e-30, 1e-30, slope)
-            # at the root itself rounding may point a hair outside: that is no reason to bisect
-            good = (step > low - 1e-9) & (step < high + 1e-9)
-            guess = torch.where(good, step, (low + high) / 2)
-        t = torch.where(way_in & (guess + ahead > 0), guess + ahead, t)
-    return t.to(ahead.dtype)
+        root = _between(f, p, q, low, high)
+        t = torch.where(way_in & (root > start), root, t)
+    within = f(start) < 0
+    if bool(within.any()):
+        for low, high in ((right, reach), (left, middle)):
+            way_out = within & (f(low) <= 0) & (f(high) > 0)
+            root = _between(f, p, q, high, low)
+            t = torch.where(way_out & (root > start), root, t)
+    return (t - start).to(ahead.dtype)
+
+
+def _between(f, p: Tensor, q: Tensor, above: Tensor, below: Tensor) -> Tensor:
+    """The root of f(t) = t⁴ + p·t² + q·t + s between a place above zero and one below it."""
+    import torch
+
+    guess = (above + below) / 2
+    for _ in range(14):
+        value = f(guess)
+        above = torch.where(value > 0, guess, above)
+        below = torch.where(value > 0, below, guess)
+        slope = (4 * guess * guess + 2 * p) * guess + q
+        step = guess - value / torch.where(slope.abs() < 1e-30, 1e-30, slope)
+        # at the root itself rounding may point a hair outside: that is no reason to bisect
+        low, high = torch.minimum(above, below), torch.maximum(above, below)
+        good = (step > low - 1e-9) & (step < high + 1e-9)
+        guess = torch.where(good, step, (above + below) / 2)
+    return guess
 
 
 def height(x: Tensor, y: Tensor, half: Tensor, waves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -198,43 +214,62 @@ def height(x: Tensor, y: Tensor, half: Tensor, waves: Tensor) -> tuple[Tensor, T
 
 
 def _heightfield(o: Tensor, d: Tensor, half: Tensor, waves: Tensor, ahead: Tensor) -> Tensor:
-    """Walk through the box; gap / (fastest that the gap can close) never steps past the ground.
+    """Walk through the box in steps that can't jump over the ground (Kalra and Barr 1989).
 
-    The field is solid down to the bottom of its box. Newton's method finishes what the walk began.
+    Along the ray wave k is amplitude·sin(a + b·t), so the gap to the ground closes at most at a
+    speed L = Σ amplitude·|b| + |d_z|, and its slope changes at most by M = Σ amplitude·b² per
+    metre. The first root of gap + slope·s − M·s²/2 lies before the true one; near the ground it is
+    Newton's step, and Newton finishes what the walk began. The field is solid down to the bottom
+    of its box.
     """
     import torch
 
     enter, leave = _slabs(o, d, half)
-    t = enter.maximum(-ahead)
-    alive = t < leave
-    steepest_x = (waves[3] * waves[0].abs()).sum(0) * half[2] / half[0]
-    steepest_y = (waves[3] * waves[1].abs()).sum(0) * half[2] / half[1]
-    speed = d[2].abs() + steepest_x * d[0].abs() + steepest_y * d[1].abs()
-    small = 1e-4 * half[2]
-    index = alive.nonzero()[:, 0]
-    hit = torch.zeros_like(alive)
+    start = enter.maximum(-ahead)
+    inside = (start < leave).nonzero()[:, 0]
+    table = torch.stack([*o, *d, *half, start, leave]).index_select(1, inside)
+    x, y, z, dx, dy, dz, wide, long, tall, first, last = table
+    if waves.shape[2] > 1:
+        waves = waves[:, :, inside]
+    turns_x, turns_y, amplitude = waves[0] / wide, waves[1] / long, waves[3] * tall
+    a, b = turns_x * x + turns_y * y + waves[2], turns_x * dx + turns_y * dy
+    fastest = (amplitude * b.abs()).sum(0) + dz.abs()
+    bend = (amplitude * b * b).sum(0).clamp(min=1e-12)
+    line = torch.cat([a, b, amplitude, torch.stack([z, dz, 1e-4 * tall, fastest, bend, last])])
+
+    def gap(line: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Height above the ground and its slope along the ray."""
+        a, b, wave = line[:WAVES], line[WAVES : 2 * WAVES], line[2 * WAVES : 3 * WAVES]
+        angle = a + b * t
+        ground, climb = (wave * angle.sin()).sum(0), (wave * b * angle.cos()).sum(0)
+        return line[-6] + line[-5] * t - ground, line[-5] - climb
+
+    t, at, rest = torch.full_like(first, math.inf), first, line
+    rows = torch.arange(len(t), device=t.device)
     for _ in range(160):
-        if not len(index):
+        if not len(rows):
             break
-        at = t[index]
-        p = o[:, index] + at * d[:, index]
-        gap = p[2] - height(p[0], p[1], half[:, index], waves[:, :, index])[0]
-        arrived = gap <= small[index]
-        hit[index[arrived]] = True
-        t[index] = torch.where(arrived, at, at + gap / speed[index] + small[index] * 0.2)
-        index = index[~arrived & (t[index] < leave[index])]
-    on_wall = t <= enter.maximum(-ahead)  # met at once: the box's side, not the ground
-    index = (hit & ~on_wall).nonzero()[:, 0]
-    if len(index):
-        at, o, d = t[index], o[:, index], d[:, index]
-        for _ in range(4):
-            p = o + at * d
-            z, slope_x, slope_y = height(p[0], p[1], half[:, index], waves[:, :, index])
-            closing = d[2] - slope_x * d[0] - slope_y * d[1]
-            at = at - (p[2] - z) / torch.where(closing.abs() < 1e-3, -1e-3, closing)
-        moved = (at - t[index]).abs() < 0.05 * half[2, index]  # at a grazing hit Newton may leave
-        t[index] = torch.where(moved, at, t[index])
-    return torch.where(hit & (t + ahead > 0), t + ahead, math.inf)
+        above, slope = gap(rest, at)
+        small, fastest, bend, last = rest[-4:]
+        arrived = above <= small
+        t[rows[arrived]] = at[arrived]
+        root = (slope * slope + 2 * bend * above.clamp(min=0)).sqrt()
+        step = torch.where(slope < 0, 2 * above / (root - slope), (root + slope) / bend)
+        at = at + step.maximum(above / fastest)
+        going = (~arrived & (at < last)).nonzero()[:, 0]
+        rows, at, rest = rows[going], at[going], rest.index_select(1, going)
+    rows = ((t > first) & (t < math.inf)).nonzero()[:, 0]  # not the box's side, met at once
+    line, walked = line.index_select(1, rows), t[rows]
+    at = walked
+    for _ in range(4 if len(rows) else 0):
+        above, slope = gap(line, at)
+        at = at - above / torch.where(slope.abs() < 1e-3, -1e-3, slope)
+    moved = (at - walked).abs() < 0.05 * tall[rows]  # at a grazing hit Newton may leave
+    t[rows] = torch.where(moved, at, walked)
+    t = t + ahead[inside]
+    result = torch.full_like(ahead, math.inf)
+    result[inside] = torch.where(t > 0, t, math.inf)
+    return result
 
 
 def normal(code: int, p: Tensor, half: Tensor, waves: Tensor) -> Tensor:

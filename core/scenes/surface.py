@@ -31,12 +31,23 @@ def albedo(
 
     own_normal (3, N) in the thing's axes; width (N,) metres of surface per ray, or None for the exact colour.
     """
+    looks = world.looks.index_select(1, thing)
+    offset = looks[11]
+    result = looks[:3]
+    if world.textures != ("plain",):
+        result = _textured(world, thing, looks, local, own_normal, width)
+    if world.has_rough and width is not None:
+        result = result * (1 + looks[12] * grains(local + offset, width))
+    return result
+
+
+def _textured(
+    world: World, thing: Tensor, looks: Tensor, local: Tensor, own_normal: Tensor,
+    width: Tensor | None,
+) -> Tensor:  # fmt: skip
     import torch
 
-    looks = world.looks.index_select(1, thing)
-    colour, colour2, scale, grain = looks[:3], looks[3:6], looks[6], looks[11]
-    if world.textures == ("plain",):
-        return colour
+    colour, colour2, scale, offset = looks[:3], looks[3:6], looks[6], looks[11]
     result = colour.clone()
     for texture in world.textures:
         if texture == "plain":
@@ -51,7 +62,7 @@ def albedo(
             seen = None if width is None else width[chosen]
             result[:, chosen] = _picture(world, thing[chosen], p, n, looks[10, chosen], seen)
             continue
-        mix = PATTERNS[texture](p / s + grain[chosen], p / s, n, w)
+        mix = PATTERNS[texture](p / s + offset[chosen], p / s, n, w)
         result[:, chosen] = torch.lerp(a, b, mix)
     return result
 
@@ -249,6 +260,24 @@ def noise(p: Tensor) -> Tensor:
 def cloud(p: Tensor) -> Tensor:
     """Four octaves of noise (N,) about 0.5 at p (3, N); the largest features are 4 wide."""
     return _look_up(_lattice(str(p.device), 4), p)
+
+
+def grains(p: Tensor, width: Tensor) -> Tensor:
+    """Noise (N,) about 0, most of it in [−1, 1], whose finest grains are some pixels wide however
+    far p (3, N) is; width (N,) metres of surface per ray.
+
+    Three sizes lie over each other, in ratios that no common period has, and each size passes
+    into its double as the distance grows.
+    """
+    import torch
+
+    level = torch.log2(3 * width.clamp(min=1e-6))
+    fine, total = level.floor(), 0.0
+    for ratio in (1.0, 2.7, 7.3):
+        small = noise(p / (ratio * torch.exp2(fine)))
+        large = noise(p / (ratio * torch.exp2(fine + 1)) + 11.3)
+        total = total + torch.lerp(small, large, level - fine) - 0.5
+    return 1.2 * total  # type: ignore[return-value]
 
 
 def _look_up(volume: Tensor, p: Tensor) -> Tensor:

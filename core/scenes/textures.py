@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from core.scenes import painted
+from core.scenes.toys import COLOURS
 
 SIDE = 512  # pixels
 
@@ -18,10 +19,13 @@ SIDE = 512  # pixels
 @lru_cache(maxsize=32)
 def picture(name: str) -> np.ndarray:
     """(H, W, 3) uint8 sRGB: the picture of PICTURES called `name`; `painted:KIND:SEED` one of
-    painted.KINDS; anything else is drawn as words."""
+    painted.KINDS; `label:COLOUR:WORD` a word on a toy's colour; anything else is drawn as words."""
     if name.startswith("painted:"):
         _, kind, seed, *words = name.split(":")
         made = painted.KINDS[kind](np.random.default_rng(int(seed)), *words)
+    elif name.startswith("label:"):
+        _, colour, word = name.split(":")
+        made = _label(COLOURS[colour], word)
     else:
         made = PICTURES[name]() if name in PICTURES else _words(name.removeprefix("text:"))
     made.flags.writeable = False
@@ -56,6 +60,17 @@ def _words(text: str) -> np.ndarray:
     for row, word in enumerate(lines):
         high = min(room * 0.6, 420 / max(len(word), 2) * 1.05)
         _write(sheet, word, (SIDE / 2, 55 + room * (row + 0.5)), high, (30, 45, 80))
+    return sheet
+
+
+def _label(colour: tuple[int, int, int], word: str) -> np.ndarray:
+    """A word in dark or light letters, whichever stand out, on a sheet of one colour."""
+    import cv2
+
+    ink = (28, 28, 34) if np.dot(colour, (0.3, 0.59, 0.11)) > 120 else (246, 240, 226)
+    sheet = np.full((SIDE // 2, SIDE // 2, 3), colour, np.uint8)
+    cv2.rectangle(sheet, (14, 14), (SIDE // 2 - 15, SIDE // 2 - 15), ink, 5, cv2.LINE_AA)
+    _write(sheet, word, (SIDE / 4, SIDE / 4), min(120, 190 / len(word)), ink, 0.16)
     return sheet
 
 

@@ -9,14 +9,13 @@ the ground z = 0 without touching.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from core.cameras import look_at, project
+from core.cameras import project
 from core.scenes.motion import about, product, reach_m
-from core.scenes.types import Light, Material, Scene, Thing, Vec
-from core.types import InputError, Settings, setting
+from core.scenes.types import Light, Material, Thing, Vec
+from core.types import Camera, InputError
 
 # What the screen shows (sRGB, 0 to 255); `albedo` is what light is multiplied by.
 COLOURS = {
@@ -38,6 +37,11 @@ GROUNDS = {
     "marble": Material((0.58, 0.57, 0.54), (0.26, 0.26, 0.28), "marble", 0.5, gloss=0.25),
     "stone": Material((0.34, 0.33, 0.32), (0.2, 0.2, 0.2), "noise", 0.15),
     "plain": Material((0.42, 0.42, 0.42)),
+}
+
+OUTDOORS = {  # what hills are made of
+    "grass": Material((0.11, 0.2, 0.04), (0.25, 0.29, 0.09), "noise", 0.12),
+    "sand": Material((0.6, 0.47, 0.3), (0.42, 0.31, 0.18), "noise", 0.1),
 }
 
 LARGE_M = 0.45  # what is at least this high is called large, the rest small
@@ -97,61 +101,11 @@ def toy(
 
 
 def ground(kind: str = "wood") -> Thing:
-    """An endless plane at z = 0 of one of GROUNDS."""
-    if kind not in GROUNDS:
-        raise InputError(f"There is no ground {kind!r}. Choose one of: {', '.join(GROUNDS)}.")
-    return Thing("ground", "plane", (0.0, 0.0, 0.0), material=GROUNDS[kind])
-
-
-@dataclass(frozen=True)
-class SceneSettings(Settings):
-    """What a random scene may hold."""
-
-    min_things: int = setting(
-        2, "Fewest things", "At least so many stand in the scene.", minimum=1, maximum=8, step=1
-    )
-    max_things: int = setting(
-        5, "Most things", "At most so many stand in the scene.", minimum=1, maximum=8, step=1
-    )
-    balls: bool = setting(True, "Balls", "Balls may occur.")
-    boxes: bool = setting(True, "Boxes", "Boxes may occur.")
-    cylinders: bool = setting(True, "Cylinders", "Cylinders may occur.")
-    cones: bool = setting(True, "Cones", "Cones may occur.")
-    rings: bool = setting(True, "Rings", "Rings may occur.")
-    textures: bool = setting(True, "Textures", "Wood, marble and other grounds; else plain grey.")
-    shiny: bool = setting(True, "Shiny things", "Half of the things have a highlight.")
-    size_variation: float = setting(
-        0.1, "Size variation", "How far sizes stray from small and large, as a share.",
-        minimum=0.0, maximum=0.15, step=0.01,
-    )  # fmt: skip
-    fog_per_m: float = setting(
-        0.0, "Fog", "Share of light lost per metre.",
-        minimum=0.0, maximum=0.5, step=0.01, unit="per m", advanced=True,
-    )  # fmt: skip
-    background: str = setting(
-        "varied", "Background", "What is behind everything.",
-        choices={"varied": "Varied", "sky": "Sky", "white": "White", "dark": "Dark"},
-        advanced=True,
-    )  # fmt: skip
-    vary_view: bool = setting(
-        True, "Vary the view", "Another height and distance of the camera for each seed.",
-        advanced=True,
-    )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min_things > self.max_things:
-            raise InputError(
-                f"At least {self.min_things} and at most {self.max_things} things can't both "
-                "hold. Raise the second number."
-            )
-        if not self.shapes():
-            raise InputError("No shape is allowed. Switch at least one on.")
-
-    def shapes(self) -> tuple[str, ...]:
-        """The shape words that may occur."""
-        allowed = (self.balls, self.boxes, self.cylinders, self.cones, self.rings)
-        return tuple(s for s, yes in zip(SHAPES, allowed, strict=True) if yes)
+    """An endless plane at z = 0 of one of GROUNDS or OUTDOORS."""
+    known = GROUNDS | OUTDOORS
+    if kind not in known:
+        raise InputError(f"There is no ground {kind!r}. Choose one of: {', '.join(known)}.")
+    return Thing("ground", "plane", (0.0, 0.0, 0.0), material=known[kind])
 
 
 BACKGROUNDS = {
@@ -162,53 +116,21 @@ BACKGROUNDS = {
 }
 
 
-def random_scene(seed: int, settings: SceneSettings = SceneSettings()) -> Scene:
-    """A scene by chance: toys of different colours on a ground, all in view, none touching.
-
-    The same seed and settings give the same scene.
-    """
-    rng = np.random.default_rng((seed, 5))
-    n = int(rng.integers(settings.min_things, settings.max_things + 1))
-    colours = rng.permutation(list(COLOURS))[:n].tolist()
-    kind = str(rng.choice(list(GROUNDS))) if settings.textures else "plain"
-    eye, target, fov_deg = random_view(rng, settings.vary_view)
-    light = random_light(rng)
-    horizon, zenith = random_background(rng, settings.background)
-    camera = look_at(eye, target, 100, 100, fov_deg)
-
-    for attempt in range(1000):
-        things: list[Thing] = []
-        shrink = 0.995**attempt  # a crowded scene gets smaller toys in the end
-        for colour in colours:
-            size = float(rng.choice([0.34, 0.58])) * shrink
-            size *= 1 + settings.size_variation * rng.uniform(-1, 1)
-            new = toy(
-                colour,
-                str(rng.choice(settings.shapes())),
-                size,
-                (float(rng.uniform(-1.1, 1.1)), float(rng.uniform(-1.0, 0.9))),
-                float(rng.uniform(-40, 40)),
-                shiny=bool(settings.shiny and rng.random() < 0.5),
-                lying=bool(rng.random() < 0.4),
-            )
-            if is_free(new, things) and in_view(camera, new):
-                things.append(new)
-        if len(things) == n:
-            break
-    else:
-        raise InputError(f"{n} things found no room. Ask for fewer.")
-    return Scene(
-        f"random {seed}", (ground(kind), *things), light, horizon, zenith,
-        settings.fog_per_m, eye, target, fov_deg,
-    )  # fmt: skip
+# Of each place: how many degrees above its target the eye is at least, at most, and if the view is
+# not varied; and the target's height in metres. Lower before a wall, so that it comes into the
+# picture, and lowest before hills, with the horizon in the upper third.
+VIEWS = {"floor": (22, 38, 28, 0.15), "wall": (15, 22, 18, 0.2), "hills": (6, 11, 8, 0.5)}
 
 
-def random_view(rng: np.random.Generator, vary: bool = True) -> tuple[Vec, Vec, float]:
-    """Eye, target and horizontal angle of view: from the south, 22° to 38° above the ground."""
-    rise = math.radians(rng.uniform(22, 38) if vary else 28)
+def random_view(
+    rng: np.random.Generator, vary: bool = True, place: str = "floor"
+) -> tuple[Vec, Vec, float]:
+    """Eye, target and horizontal angle of view: from the south, over a place of VIEWS."""
+    least, most, usual, above_m = VIEWS[place]
+    rise = math.radians(rng.uniform(least, most) if vary else usual)
     azimuth = math.radians(rng.uniform(-110, -70) if vary else -90)
     away_m = rng.uniform(3.0, 3.6) if vary else 3.3
-    target = (0.0, 0.0, 0.15)
+    target = (0.0, 0.0, above_m)
     eye = (
         away_m * math.cos(rise) * math.cos(azimuth),
         away_m * math.cos(rise) * math.sin(azimuth),
@@ -236,7 +158,20 @@ def is_free(thing: Thing, others: list[Thing], gap_m: float = 0.06) -> bool:
     )
 
 
-def in_view(camera, thing: Thing, margin: float = 0.03) -> bool:
+def is_seen(camera: Camera, thing: Thing, others: list[Thing]) -> bool:
+    """Whether the thing and the others leave a good part of each other in sight.
+
+    In the picture the centre of the farther one must not lie well within the nearer one.
+    """
+    xy, z_m = project(camera, np.array([thing.position, *(t.position for t in others)]))
+    radius = camera.K[0, 0] * np.array([reach_m(thing), *map(reach_m, others)]) / z_m
+    apart = np.hypot(*(xy[1:] - xy[0]).T)
+    nearer = np.where(z_m[1:] < z_m[0], radius[1:], radius[0])
+    farther = np.where(z_m[1:] < z_m[0], radius[0], radius[1:])
+    return bool((apart > nearer - 0.1 * farther).all())
+
+
+def in_view(camera: Camera, thing: Thing, margin: float = 0.03) -> bool:
     """Whether the thing's bounding box lies in the picture, with a margin (share of the width)."""
     r = reach_m(thing)
     top = 2 * thing.position[2]

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.scenes.shapes import dot, intersect, normal
+from core.scenes.shapes import CODES, dot, intersect, normal
 from core.scenes.world import World
 
 if TYPE_CHECKING:
@@ -104,7 +104,12 @@ def _distances(world: World, rays: Rays, ray: Tensor, thing: Tensor) -> Tensor:
 
 
 def _waves(world: World, code: int, thing: Tensor) -> Tensor:
-    return world.waves[:, :, thing] if code == 6 else world.waves
+    """(4, WAVES, P) of height fields, or (4, WAVES, 1) where all pairs have the same."""
+    if code != CODES["heightfield"]:
+        return world.waves[:, :, :1]
+    if len(world.fields) == 1:
+        return world.waves[:, :, world.fields[0], None]
+    return world.waves[:, :, thing]
 
 
 def _into(table: Tensor, v: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ class Material:
     colour is its albedo, colour2 the texture's second one; texture is one of TEXTURES, scale_m the
     size of its features in metres; image names a picture of scenes.textures when the texture is
     'image'. gloss in [0, 1] is the strength of the highlight, mirror in [0, 1] the share of light
-    that is reflected as in a mirror.
+    that is reflected as in a mirror; rough in [0, 1] is by how much the colour varies in grains of
+    every size, down to a pixel, as that of real surfaces does.
     """
 
     colour: Vec = (0.7, 0.7, 0.7)
@@ -46,6 +47,7 @@ class Material:
     image: str = ""
     gloss: float = 0.0
     mirror: float = 0.0
+    rough: float = 0.0
 
     def __post_init__(self) -> None:
         if self.texture not in TEXTURES:
@@ -129,3 +131,10 @@ class Scene:
         old = self[name]
         new = replace(old, position=position, rotation=rotation or old.rotation)
         return replace(self, things=tuple(new if t is old else t for t in self.things))
+
+    def rough(self, by: float) -> Scene:
+        """The same scene with every surface this rough, see Material."""
+        return replace(
+            self,
+            things=tuple(replace(t, material=replace(t.material, rough=by)) for t in self.things),
+        )

@@ -1,25 +1,23 @@
-"""The views that the tabs ask for: a stereo pair, an orbit, control maps, a thing taken away."""
+"""The views that the tabs ask for: a stereo pair, an orbit, a thing taken away."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.cameras import look_at, moved
-from core.scenes.render import RenderSettings, SceneView, render, render_clip
-from core.scenes.truth import correspondence
+from core.scenes.render import RenderSettings, render, render_batch, render_clip
+from core.scenes.truth import correspondence, matches
 from core.scenes.types import Scene
 from core.scenes.world import half_size, quat_to_matrix
 from core.types import Camera, InputError, Rig
 
-# told apart with every kind of colour blindness (Okabe and Ito 2008), then by brightness
-PALETTE = (
-    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
-    (204, 121, 167), (153, 153, 153), (117, 79, 0), (176, 222, 250), (0, 84, 62), (250, 245, 180),
-    (0, 58, 92), (255, 178, 122), (110, 40, 82), (220, 220, 220),
-)  # fmt: skip
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def start_camera(scene: Scene, width: int = 480, height: int = 360) -> Camera:
@@ -54,8 +52,7 @@ def stereo_pair(
 
     A point at depth z is f·b/z pixels further left in the right picture.
     """
-    if not (math.isfinite(baseline_m) and baseline_m > 0):
-        raise InputError(f"A baseline of {baseline_m:g} m shows no depth. Give more than 0.")
+    _check_baseline(baseline_m)
     left = start_camera(scene, *size)
     right = moved(left, right_m=baseline_m)
     views = render_clip([scene], [left, right], settings)
@@ -65,6 +62,49 @@ def stereo_pair(
     assert depth is not None
     disparity = (rig.focal_px * baseline_m / depth.astype(np.float64)).astype(np.float32)
     return StereoPair(views[0].rgb, views[1].rgb, disparity, occluded, depth, rig)
+
+
+def _check_baseline(baseline_m: float) -> None:
+    if not (math.isfinite(baseline_m) and baseline_m > 0):
+        raise InputError(f"A baseline of {baseline_m:g} m shows no depth. Give more than 0.")
+
+
+def stereo_batch(
+    scenes: Sequence[Scene],
+    baselines_m: float | Sequence[float] = 0.1,
+    size: tuple[int, int] = (480, 360),
+    settings: RenderSettings = RenderSettings(),
+) -> dict[str, Tensor]:
+    """Many stereo pairs at once, as tensors that stay on the device: the twin for training.
+
+    baselines_m: one for all, or one per scene. Gives left, right (B, H, W, 3) float32 sRGB in
+    [0, 1], and disparity_px, depth_m (B, H, W) float32, occluded (B, H, W) bool as in StereoPair.
+    """
+    import torch
+
+    many = isinstance(baselines_m, Sequence)
+    baselines = list(baselines_m) if many else [float(baselines_m)] * len(scenes)
+    if len(baselines) != len(scenes):
+        raise InputError(
+            f"{len(scenes)} scenes and {len(baselines)} baselines don't pair up. Give one baseline "
+            "for all, or one per scene."
+        )
+    for baseline_m in baselines:
+        _check_baseline(baseline_m)
+    left = [start_camera(scene, *size) for scene in scenes]
+    right = [moved(c, right_m=b) for c, b in zip(left, baselines, strict=True)]
+    rgb = render_batch([*scenes, *scenes], [*left, *right], settings, truth=False)["rgb"]
+    found = matches(scenes, left, right, None, settings)
+    depth = found["depth_m"]
+    times = [c.K[0, 0] * b for c, b in zip(left, baselines, strict=True)]
+    focal_baseline = torch.tensor(times, dtype=torch.float64, device=depth.device)
+    return {
+        "left": rgb[: len(scenes)],
+        "right": rgb[len(scenes) :],
+        "disparity_px": (focal_baseline[:, None, None] / depth).float(),
+        "depth_m": depth,
+        "occluded": found["occluded"],
+    }
 
 
 # ---------------------------------------------------------------- orbit
@@ -131,71 +171,6 @@ def _before_walls(scene: Scene, eyes: np.ndarray, radius: float) -> np.ndarray:
             side = (np.asarray(scene.eye) - thing.position) @ up
             fine &= (eyes - thing.position) @ up * np.sign(side) > 0.02 * radius
     return fine
-
-
-# ---------------------------------------------------------------- control maps
-
-
-def control_maps(
-    scene: Scene, camera: Camera, settings: RenderSettings = RenderSettings()
-) -> dict[str, np.ndarray]:
-    """What can steer a picture generator, exactly: see `maps`, which this calls on a render."""
-    return maps(render(scene, camera, settings), camera)
-
-
-def maps(view: SceneView, camera: Camera) -> dict[str, np.ndarray]:
-    """edges (H, W) uint8 0 or 255; depth (H, W) float32 in [0, 1], near is bright (inverse depth),
-    0 on the background; segmentation (H, W, 3) uint8 in PALETTE's colours, black background; ids
-    (H, W) int32; normals (H, W, 3) uint8 in the camera's axes (red right, green up, blue towards
-    the camera), black background."""
-    assert view.depth_m is not None
-    nearness = 1 / view.depth_m
-    some = np.isfinite(nearness)
-    depth = np.zeros(view.depth_m.shape, np.float32)
-    if some.any():
-        low, high = nearness[some].min(), nearness[some].max()
-        depth[some] = (nearness[some] - low) / max(high - low, 1e-9) * 0.95 + 0.05
-    own = view.normals @ camera.c2w[:3, :3].astype(np.float32) * np.array([1, -1, -1], np.float32)
-    colours = np.where(some[..., None], own * 127.5 + 128, 0)
-    return {
-        "edges": edges(view),
-        "depth": depth,
-        "segmentation": segmentation(view.ids),
-        "ids": view.ids,
-        "normals": np.clip(colours, 0, 255).astype(np.uint8),
-    }
-
-
-def segmentation(ids: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: each id in its colour of PALETTE, 0 in black."""
-    table = np.array([(0, 0, 0), *PALETTE], np.uint8)
-    return table[np.where(ids > 0, (ids - 1) % len(PALETTE) + 1, 0)]
-
-
-def edges(view: SceneView, crease_deg: float = 30.0) -> np.ndarray:
-    """(H, W) uint8, 255 on lines one pixel wide where things end, fold or pass before themselves.
-
-    A pixel is an edge if its right or lower neighbour is another thing, has a normal more than
-    crease_deg away, or lies off the surface that the two normals describe.
-    """
-    found = np.zeros(view.ids.shape, bool)
-    everything, first, last = slice(None), slice(None, -1), slice(1, None)
-    for here, there in (
-        ((everything, first), (everything, last)),
-        ((first, everything), (last, everything)),
-    ):
-        other = view.ids[here] != view.ids[there]
-        n0, n1 = view.normals[here], view.normals[there]
-        step = view.points[there] - view.points[here]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            fold = (n0 * n1).sum(-1) < math.cos(math.radians(crease_deg))
-            middle = n0 + n1
-            off = np.abs((step * middle).sum(-1)) / np.linalg.norm(middle, axis=-1)
-            jump = (off > 0.5 * np.linalg.norm(step, axis=-1)) & (
-                off > 0.01 * view.ray_depth_m[here]
-            )
-        found[here] |= other | fold | jump
-    return np.where(found, 255, 0).astype(np.uint8)
 
 
 # ---------------------------------------------------------------- hide

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHAPE_ROWS = 18  # rotation 9, position 3, half size 3, bounding radius, its square, shape
-LOOK_ROWS = 12  # colour 3, colour2 3, scale, gloss, mirror, texture, picture, offset of the grain
+LOOK_ROWS = 13  # colour 3, colour2 3, scale, gloss, mirror, texture, picture, offset, rough
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class World:
 
     shapes (SHAPE_ROWS, B·K), looks (LOOK_ROWS, B·K), waves (4, WAVES, B·K); air (16, B): light
     position 3, radius, strength, ambient, horizon 3, zenith 3, fog, ground's colour 3.
-    codes: the shapes that occur; textures: the textures that occur; pictures: for each its mip levels (1, 3, H, W).
+    fields: the columns that are height fields; codes: the shapes that occur; textures: those that
+    occur; pictures: for each its mip levels (1, 3, H, W).
     """
 
     B: int
@@ -42,10 +43,12 @@ class World:
     looks: Tensor
     waves: Tensor
     air: Tensor
+    fields: tuple[int, ...]
     codes: tuple[int, ...]
     textures: tuple[str, ...]
     pictures: tuple[tuple[Tensor, ...], ...]
     has_mirrors: bool
+    has_rough: bool
 
     def single(self) -> World:
         """The same with shapes in float32: half the time, for colours; exact enough to train."""
@@ -110,10 +113,10 @@ def _columns(thing: Thing, pictures: dict[str, int]) -> tuple[tuple, tuple]:
         radius, radius * radius, CODES[thing.shape],
     )  # fmt: skip
     picture = pictures.setdefault(m.image, len(pictures)) if m.texture == "image" else 0
-    grain = 0.0 if thing.shape == "plane" else (zlib.crc32(thing.name.encode()) % 1000) / 100
+    offset = 0.0 if thing.shape == "plane" else (zlib.crc32(thing.name.encode()) % 1000) / 100
     look = (
         *m.colour, *m.colour2, max(m.scale_m, 1e-4), m.gloss, m.mirror,
-        TEXTURES.index(m.texture), picture, grain,
+        TEXTURES.index(m.texture), picture, offset, m.rough,
     )  # fmt: skip
     return shape, look
 
@@ -129,7 +132,13 @@ def pack(scenes: Sequence[Scene], device: str = "cpu") -> World:
     empty_look = (0,) * LOOK_ROWS
     pictures: dict[str, int] = {}
     shapes, looks, air = [], [], []
-    waves = np.zeros((4, WAVES, len(scenes) * K if _has_field(scenes) else 1))
+    fields = tuple(
+        b * K + k
+        for b, scene in enumerate(scenes)
+        for k, thing in enumerate(scene.things)
+        if thing.shape == "heightfield"
+    )
+    waves = np.zeros((4, WAVES, len(scenes) * K if fields else 1))
     for b, scene in enumerate(scenes):
         for k, thing in enumerate(scene.things):
             shape, look = _columns(thing, pictures)
@@ -158,15 +167,13 @@ def pack(scenes: Sequence[Scene], device: str = "cpu") -> World:
         looks=table(looks).float(),
         waves=torch.from_numpy(waves).to(device),
         air=table(air).float(),
+        fields=fields,
         codes=tuple(sorted(CODES[kind] for kind in kinds)),
         textures=tuple(name for name in TEXTURES if name in used),
         pictures=tuple(_mip_levels(name, device) for name in pictures),
         has_mirrors=any(t.material.mirror > 0 for scene in scenes for t in scene.things),
+        has_rough=any(t.material.rough > 0 for scene in scenes for t in scene.things),
     )
-
-
-def _has_field(scenes: Sequence[Scene]) -> bool:
-    return any(thing.shape == "heightfield" for scene in scenes for thing in scene.things)
 
 
 def _ground_colour(scene: Scene) -> tuple[float, float, float]:
@@ -183,7 +190,7 @@ def _ground_colour(scene: Scene) -> tuple[float, float, float]:
     )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _mip_levels(name: str, device: str) -> tuple[Tensor, ...]:
     """The picture called `name`, (1, 3, H, W) float32 linear light, and its halvings (Williams
     1983): a ray that sees much of it at once reads a level whose pixels are about as large."""

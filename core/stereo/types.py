@@ -18,6 +18,7 @@ METHODS = {
     "refined": "Refined (census + SGM)",
     "sgbm": "Semi-global (OpenCV)",
     "block": "Block matching",
+    "depth-anything": "One picture: Depth Anything V2 (hub)",
 }
 
 METHOD_HELP = {
@@ -85,8 +86,8 @@ class Calibration:
 
     K0, K1 (3, 3) px, pixel centres at half numbers; distortion0, distortion1 (n,) in OpenCV's
     order k1 k2 p1 p2 k3 …; R (3, 3) and t (3,): x_right = R x_left + t, t in `unit`; size is
-    (width, height) px of the pictures it was made with. rms_px is the reprojection error, NaN if
-    unknown.
+    (width, height) px of the pictures it was made with, (0, 0) if unknown. rms_px is the
+    reprojection error, NaN if unknown.
     """
 
     K0: np.ndarray

@@ -1,0 +1,197 @@
+"""A matching cost that was learned: a small network says which pixels look like partners.
+
+Census and colour compare what a person thought of comparing. Here a network of a few convolutions
+turns every pixel, with some 50 px around it, into 48 numbers: a direction in a space where
+partners point the same way, whatever noise, exposure or blur did to them (Žbontar and LeCun 2016).
+One branch keeps the full resolution, so that thin things stay thin; one looks at half of it, so
+that a bare wall borrows the texture at its end. The network was shown made-up worlds only
+(core.stereo.train), where each partner is known exactly.
+
+The scalar products of a row's directions, for all d, are scores. Softmax over d makes them the
+probability that d is right for the left pixel; softmax over the left pixels that claim the same
+right pixel makes it one for that pixel. Both count, since partners choose each other. Their
+negative logarithm is the cost, which goes the same semi-global way as the hand-made one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.stereo import cost
+from core.types import Unavailable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from core.stereo.types import StereoSettings
+
+WEIGHTS = Path(__file__).parents[2] / "assets" / "models" / "stereo" / "cost.safetensors"
+INSTEAD = "The method Refined works without it"
+
+WIDE, DEEP, FEATURES = 48, 64, 48  # channels at full and at half resolution, and at the end
+CONTEXT = 2  # more convolutions at half resolution; each widens the view by 4 px
+BLOCK = 128  # columns of the left picture that are compared at once
+ROWS = 32  # rows that are compared at once
+NATS = 10.0  # a probability of e^−10 costs as much as one of 0
+
+
+# ---------------------------------------------------------------- the network
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """Name and shape of every weight."""
+    convolutions = {
+        "full0": (WIDE, 3), "full1": (WIDE, WIDE), "half": (DEEP, WIDE),
+        **{f"context{k}": (DEEP, DEEP) for k in range(CONTEXT)},
+        "join": (WIDE, WIDE + DEEP), "out": (FEATURES + 1, WIDE),
+    }  # fmt: skip
+    made: dict[str, tuple[int, ...]] = {}
+    for name, (out, into) in convolutions.items():
+        made |= {f"{name}.weight": (out, into, 3, 3), f"{name}.bias": (out,)}
+    return made
+
+
+def features(
+    weights: Mapping[str, Tensor], pictures: Tensor, rows: slice = slice(None)
+) -> tuple[Tensor, Tensor]:
+    """Directions (B, H, W, FEATURES) of length 1 and sharpness (B, H, W) above 0, float32, of
+    some rows. pictures (B, 3, H, W) float32 in [0, 255].
+
+    Sharpness says how surely the pixel can be told from others: low on a bare wall.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    def conv(x: Tensor, name: str) -> Tensor:
+        return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+
+    height, width = pictures.shape[2:]
+    mean = pictures.mean((1, 2, 3), keepdim=True)
+    spread = pictures.std((1, 2, 3), keepdim=True) + 1
+    x = F.pad((pictures - mean) / spread, (0, width % 2, 0, height % 2), mode="replicate")
+    x = x.contiguous(memory_format=torch.channels_last)
+    full = F.relu(conv(F.relu(conv(x, "full0")), "full1"))
+    half = F.relu(conv(F.avg_pool2d(full, 2), "half"))
+    for k in range(CONTEXT):
+        half = F.relu(half + conv(half, f"context{k}"))
+    wide = F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
+    end = conv(F.relu(conv(torch.cat([full, wide], 1), "join")), "out")
+    end = end.permute(0, 2, 3, 1)[:, :height, :width][:, rows].float()
+    return F.normalize(end[..., :-1].contiguous(), dim=3), 4 + 16 * F.softplus(end[..., -1])
+
+
+def scores(left: Tensor, right: Tensor, first: int, count: int) -> Tensor:
+    """(B, H, W, count): the scalar products of left x and right x − d, d = first + k.
+
+    left, right (B, H, W, C). Partners outside the right picture give 0. A block of columns is
+    compared with all that its partners can be, one matrix product per row; x and d of the product
+    run along diagonals, which the strides straighten.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    batch, height, width, channels = left.shape
+    rows = left.reshape(batch * height, width, channels)
+    beyond = count + max(first, 0), count + max(-first, 0)
+    turned = F.pad(right, (0, 0, *beyond)).flip(2).reshape(batch * height, -1, channels)
+    parts = []
+    for start in range(0, width, BLOCK):
+        here = rows[:, start : start + BLOCK]
+        n = here.shape[1]
+        # right x − d lies at (turned width) − 1 − (x − d + padding on the left)
+        low = turned.shape[1] - 1 - (start + n - 1 - first + beyond[0])
+        there = turned[:, low : low + n + count - 1].transpose(1, 2)
+        product = (here @ there).contiguous()  # (B·H, n, n + count − 1)
+        across = product.shape[2]
+        parts.append(
+            product.as_strided(
+                (batch * height, n, count), (n * across, across - 1, 1),
+                product.storage_offset() + n - 1,
+            )
+        )  # fmt: skip
+    return torch.cat(parts, 1).reshape(batch, height, width, count)
+
+
+def both_ways(
+    product: Tensor, sharp_left: Tensor, sharp_right: Tensor, first: int
+) -> tuple[Tensor, Tensor]:
+    """log p(d | left pixel) and log p(d | right pixel), both (B, H, W, D) over the left picture.
+
+    product as of `scores`; sharp_left, sharp_right (B, H, W). −1e4 where the partner lies
+    outside the right picture.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    batch, height, width, count = product.shape
+    partner = torch.arange(width)[:, None] - first - torch.arange(count)
+    outside = (partner < 0) | (partner >= width)
+    of_left = (product * sharp_left[..., None]).masked_fill(outside, -1e4)
+    of_left = of_left.log_softmax(3)
+    index = partner.clamp(0, width - 1)
+    claims = (product * sharp_right[:, :, index]).masked_fill(outside, -1e4)
+    # the right pixel x − d is claimed by x at d: shear the block so that its claims share a row
+    before, after = max(-first, 0) + count, max(first, 0) + count
+    sheared = F.pad(claims, (0, 0, before, after), value=-1e4).contiguous()
+    wide = sheared.shape[2]
+    sheared = sheared.as_strided(
+        (batch, height, width, count), (height * wide * count, wide * count, count, count + 1),
+        sheared.storage_offset() + (before + first) * count,
+    )  # fmt: skip
+    total = sheared.logsumexp(3)  # (B, H, W) of the right picture
+    return of_left, (claims - total[:, :, index]).masked_fill(outside, -1e4)
+
+
+# ---------------------------------------------------------------- the cost
+
+
+def volume(left: np.ndarray, right: np.ndarray, settings: StereoSettings) -> np.ndarray:
+    """(H, W, D) int16 in [0, FULL], as core.stereo.cost's volumes: what calling them partners costs.
+
+    left, right (H, W, 3) uint8. Raises Unavailable if the weights aren't there, InputError when
+    the volume would take more than 2 GB.
+    """
+    return volume_by(weights(), left, right, settings)
+
+
+@lru_cache(maxsize=1)
+def weights() -> dict[str, Tensor]:
+    """The shipped weights, read once. Raises Unavailable if the file isn't there."""
+    if not WEIGHTS.is_file():
+        raise Unavailable(
+            f"The learned matching cost should lie in {WEIGHTS}, which isn't there. "
+            f"Copy it there, or train it: python -m core.stereo.train. {INSTEAD}."
+        )
+    from safetensors.torch import load_file
+
+    return load_file(WEIGHTS)
+
+
+def volume_by(
+    weights: Mapping[str, Tensor], left: np.ndarray, right: np.ndarray, settings: StereoSettings
+) -> np.ndarray:
+    import torch
+
+    cost.check_memory(*left.shape[:2], settings)
+    first = settings.min_disparity_px
+    height, width = left.shape[:2]
+    count = settings.max_disparity_px - first
+    rows = np.empty((height, count, width), np.int16)
+    with torch.inference_mode():
+        both = torch.from_numpy(np.stack([left, right])).permute(0, 3, 1, 2).float()
+        way, sharp = features(weights, both)
+        for start in range(0, height, ROWS):
+            part = slice(start, start + ROWS)
+            product = scores(way[:1, part], way[1:, part], first, count)
+            of_left, of_right = both_ways(product, sharp[:1, part], sharp[1:, part], first)
+            nats = (of_left + of_right).mul_(-0.5)
+            price = (nats * (cost.FULL / NATS)).clamp_(max=cost.FULL)
+            price = torch.where(nats > 1e3, float(cost.NOWHERE), price)
+            rows[part] = price[0].round().to(torch.int16).transpose(1, 2).numpy()
+    return rows.transpose(0, 2, 1)

@@ -1,0 +1,129 @@
+"""From costs to a disparity for every pixel: what is found, what is hidden, what is filled in.
+
+The cheapest disparity wins, and a parabola through it and its neighbours says where between whole
+pixels the minimum lies. Then the right picture is asked too: a pixel that it answers differently
+is hidden there, or was a mistake. Hidden places belong to what lies behind, so they take the
+smaller of the disparities beside them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def winner(volume: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """The cheapest disparity (H, W) float32 px, to a fraction of a pixel, and its index (H, W).
+
+    volume (H, W, D), index 0 is disparity `first`.
+    """
+    rows = volume.transpose(0, 2, 1)
+    count = rows.shape[1]
+    best = rows[:, 0].copy()
+    index = np.zeros(best.shape, np.int32)
+    for k in range(1, count):
+        better = rows[:, k] < best
+        np.copyto(index, k, where=better)
+        np.minimum(best, rows[:, k], out=best)
+    inner = (index > 0) & (index < count - 1)
+    low, high = (
+        np.take_along_axis(rows, np.clip(index + s, 0, count - 1)[:, None], 1)[:, 0].astype(
+            np.float32
+        )
+        - best
+        for s in (-1, 1)
+    )
+    steep = np.maximum(np.maximum(low, high), 1e-6)
+    offset = np.where(inner, (low - high) / (2 * steep), 0)
+    return (index + first + offset).astype(np.float32), index
+
+
+def right_winner(volume: np.ndarray, first: int) -> np.ndarray:
+    """The right picture's cheapest disparity (H, W) int32, from the left one's volume: the right
+    pixel x at disparity d is the left pixel x + d."""
+    rows = volume.transpose(0, 2, 1)
+    height, count, width = rows.shape
+    best = np.full(
+        (height, width), np.iinfo(np.int32).max, rows.dtype if rows.dtype.kind == "f" else np.int32
+    )
+    found = np.full((height, width), first, np.int32)
+    for k in range(count):
+        d = first + k
+        here, there = (
+            slice(max(0, d), min(width, width + d)),
+            slice(max(0, -d), min(width, width - d)),
+        )
+        if here.start >= here.stop:
+            continue
+        cost = rows[:, k, here]
+        better = cost < best[:, there]
+        np.copyto(found[:, there], d, where=better)
+        np.copyto(best[:, there], cost, where=better)
+    return found
+
+
+def margin(volume: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """(H, W) float32 in [0, 1]: how much dearer than the winner the best rival is that isn't its
+    neighbour, as a share of the rival's cost."""
+    rows = volume.transpose(0, 2, 1)
+    best = np.take_along_axis(rows, index[:, None], 1)[:, 0].astype(np.float32)
+    rival = np.full(best.shape, np.inf, np.float32)
+    for k in range(rows.shape[1]):
+        away = np.abs(index - k) > 1
+        np.minimum(rival, np.where(away, rows[:, k], np.inf), out=rival)
+    known = np.isfinite(rival)
+    rival = np.where(known, rival, best)
+    return ((rival - best) / np.maximum(np.abs(rival), 1e-6)).clip(0, 1).astype(np.float32)
+
+
+def failed_check(disparity: np.ndarray, right: np.ndarray, limit_px: float) -> np.ndarray:
+    """(H, W) bool: the right picture gives the partner another disparity (by more than limit_px),
+    or the partner lies outside it. disparity NaN counts as failed, right NaN too."""
+    width = disparity.shape[1]
+    partner = np.arange(width) - np.nan_to_num(np.round(disparity), nan=1e6)
+    inside = (partner >= 0) & (partner < width)
+    column = np.clip(partner, 0, width - 1).astype(np.intp)
+    theirs = np.take_along_axis(right, column, 1)
+    with np.errstate(invalid="ignore"):
+        return ~(inside & (np.abs(disparity - theirs) <= limit_px + 0.5))
+
+
+def fill_background(disparity: np.ndarray) -> np.ndarray:
+    """Each unknown pixel takes the smaller of the two nearest known disparities in its row; rows
+    without any take the row above or below. All unknown stays unknown."""
+    known = np.isfinite(disparity)
+    height, width = disparity.shape
+    columns = np.arange(width)
+    before = np.maximum.accumulate(np.where(known, columns, -1), 1)
+    after = np.minimum.accumulate(np.where(known, columns, width)[:, ::-1], 1)[:, ::-1]
+    left = np.take_along_axis(disparity, np.maximum(before, 0), 1)
+    right = np.take_along_axis(disparity, np.minimum(after, width - 1), 1)
+    left[before < 0], right[after == width] = np.nan, np.nan
+    filled = np.where(known, disparity, np.fmin(left, right))
+    some = known.any(1)
+    if some.any() and not some.all():
+        rows = np.flatnonzero(some)
+        nearest = rows[np.abs(np.arange(height)[:, None] - rows).argmin(1)]
+        filled = filled[nearest]
+    return filled.astype(np.float32)
+
+
+def median(disparity: np.ndarray, side: int = 5) -> np.ndarray:
+    """Median in a square of side 3 or 5 px; unknown pixels stay unknown and don't count."""
+    import cv2
+
+    known = np.isfinite(disparity)
+    if not known.any():
+        return disparity
+    whole = disparity if known.all() else fill_background(disparity)
+    return np.where(known, cv2.medianBlur(np.ascontiguousarray(whole), side), np.nan).astype(
+        np.float32
+    )
+
+
+def without_specks(disparity: np.ndarray, smallest: int = 60, step_px: float = 1.0) -> np.ndarray:
+    """Small islands (fewer than `smallest` pixels, more than step_px from all around) become NaN."""
+    import cv2
+
+    whole = np.nan_to_num(disparity * 16, nan=-32000).clip(-32000, 32000).astype(np.int16)
+    cv2.filterSpeckles(whole, -32000, smallest, round(16 * step_px))
+    return np.where(whole == -32000, np.nan, disparity).astype(np.float32)

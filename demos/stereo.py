@@ -1,0 +1,227 @@
+"""The Stereo depth tab: input, controls, result. Its panels are in stereo_panels.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from core import models, runtime
+from core.stereo import MODELS
+from core.stereo.geometry import measure
+from core.stereo.pairs import RigSettings, SourceSettings
+from core.stereo.prepare import PrepareSettings, fixed
+from core.stereo.run import Run, run
+from core.stereo.types import METHOD_HELP, StereoSettings
+from core.types import InputError
+from demos import stereo_more as more
+from demos import stereo_panels as panels
+from demos import stereo_views as views
+from demos import ui
+from demos.stereo_inside import Inside
+from demos.widgets.depth_view import DepthView
+from demos.widgets.photo import photo
+
+KINDS = (SourceSettings, PrepareSettings, RigSettings, StereoSettings)
+FIXES = {
+    "swap": "Swap the pictures",
+    "rectify": "Rectify",
+    "equalise": "Match the exposure",
+    "range": "Set the range",
+}
+
+
+def build(run: Callable[..., Run] = run) -> None:
+    """Draw the tab; `run` is core.stereo.run.run, or a test's fake of it."""
+    made = ui.Controls(*KINDS)
+    state, picked = gr.State(None), gr.State(None)
+
+    with gr.Row():
+        with gr.Column(scale=2, min_width=230):
+            files = _input(made)
+        with gr.Column(scale=2, min_width=230):
+            made.draw("method", "max_disparity_px", "fill")
+            job = ui.Job("Measure", "stereo")
+            with gr.Group(elem_classes="plain"):
+                check = ui.text()
+                fixes = {
+                    key: gr.Button(title, size="sm", visible=False) for key, title in FIXES.items()
+                }
+            with gr.Accordion("Mend the pair", open=False):
+                made.draw("swap", "rectify", "equalise")
+            made.draw_rest()
+        with gr.Column(scale=6, min_width=320):
+            headline = ui.text(elem_classes="headline")
+            with gr.Tabs():
+                with gr.Tab("Depth map"):
+                    view = DepthView()
+                    said = ui.text()
+                with gr.Tab("Point cloud") as cloud_tab:
+                    cloud = panels.CloudView(state, cloud_tab)
+                with gr.Tab("Rectification") as rows_tab:
+                    panels.rectification(state, rows_tab)
+                with gr.Tab("Red–cyan") as glasses_tab:
+                    panels.glasses(state, glasses_tab)
+                with gr.Tab("Numbers"):
+                    numbers = ui.text()
+
+    inside = Inside(state, picked)
+    panels.compare(made, files)
+    with ui.panel("Score"):
+        scores = ui.text()
+        errors = ui.text()
+    more.one_picture(state)
+    more.calibration(files.rig)
+    take = ui.TakeAway("stereo")
+    ui.lesson("stereo")
+
+    outputs = [state, picked, headline, view, said, numbers, scores, errors, check]
+    outputs += [*fixes.values(), *cloud.outputs, *inside.outputs, *take.outputs]
+
+    def show(found: Run) -> dict:
+        wanted = {finding.fix for finding in found.check.findings}
+        return {
+            state: found,
+            picked: None,
+            headline: panels.headline(found),
+            view: views.depth_view(found),
+            said: views.HINT,
+            numbers: panels.numbers(found),
+            scores: panels.score_text(found),
+            errors: views.error_pictures(found),
+            check: panels.check_text(found.check),
+            **{button: gr.Button(visible=key in wanted) for key, button in fixes.items()},
+            **cloud.show(found),
+            **inside.show(found),
+            **take.show(found.result.recipe),
+        }
+
+    def work(*values: Any):
+        settings = made.read(values[len(files.all) :])
+        given = panels.opened(settings[0], values[: len(files.all)])
+        gpu = settings[3].method in MODELS
+        yield from runtime.stream(run, *settings, given, gpu=gpu)
+
+    everything = [*files.all, *made.inputs]
+    also = [made.widgets[n].input for n in ("example", "spoil", "dots_shape")]
+    also += [made.widgets[n].release for n in ("baseline_scale", "grain", "dots_disparity_px", "dots_noise")]
+    job.wire(work, show, everything, outputs, also=also, api_name="stereo")
+    take.wire(state, panels.write_files)
+    made.restore_from("stereo")
+
+    # A fix sets the controls that mend what was found, then presses the button.
+
+    def fix(found: Run | None, key: str, *values: Any) -> list[Any]:
+        if found is None:
+            raise InputError("There is no result yet. Press Measure first.")
+        _, repair, _, settings = made.read(values)
+        (finding,) = [f for f in found.check.findings if f.fix == key][:1]
+        repair, settings = fixed(finding, repair, settings, found.check)
+        new = vars(repair) | vars(settings)
+        return [new[name] for name in CHANGED]
+
+    changed = [made.widgets[name] for name in CHANGED]
+    for key, button in fixes.items():
+        button.click(
+            lambda found, *values, key=key: fix(found, key, *values),
+            [state, *made.inputs], changed, **ui.QUIET,
+        ).then(None, None, None, js="() => document.querySelector('#stereo-now')?.click()",
+               **ui.QUIET)  # fmt: skip
+
+    # A click opens a pixel, two measure a distance; neither matches again.
+
+    def open_pixel(found: Run | None, event: gr.EventData) -> dict:
+        if found is None:
+            raise InputError("There is no result yet. Press Measure first.")
+        xy = float(event._data["x"]), float(event._data["y"])
+        return {
+            picked: xy,
+            view: views.depth_view(found, mark=xy),
+            said: views.place_text(found, xy),
+        }
+
+    def ruler(found: Run | None, event: gr.EventData) -> dict:
+        if found is None:
+            raise InputError("There is no result yet. Press Measure first.")
+        d = event._data
+        if found.pair.rig is None:
+            raise InputError(
+                "The rig isn't known, so nothing can be measured. Give focal length and baseline, "
+                "or a rig file, and press Measure."
+            )
+        ends = (float(d["x0"]), float(d["y0"])), (float(d["x1"]), float(d["y1"]))
+        read = measure(found.result.disparity, found.pair.rig, *ends)
+        return {view: views.depth_view(found, ruler=(ends, read)), said: views.ruler_text(read)}
+
+    view.picked(ui.guard(open_pixel, job.status), [state], [job.status, picked, view, said],
+                **ui.QUIET)  # fmt: skip
+    view.measured(ui.guard(ruler, job.status), [state], [job.status, view, said], **ui.QUIET)
+
+    method = made.widgets["method"]
+    method.change(lambda key: gr.Dropdown(info=_about(key)), method, method, **ui.QUIET)
+
+
+CHANGED = ("swap", "rectify", "equalise", "min_disparity_px", "max_disparity_px")
+
+
+def _about(method: str) -> str:
+    """What stands under the picker: for a pretrained model its limits, and what is missing."""
+    if method not in MODELS:
+        return METHOD_HELP[method]
+    spec = MODELS[method]
+    return f"{spec.note} {models.missing(spec, instead='The other methods work without it.')}"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The inputs that take a person's own data; `all` in the order panels.opened takes them."""
+
+    rig: gr.File
+    all: list[Any]
+
+
+def _input(made: ui.Controls) -> Files:
+    """The input column: a rendered example, random dots, or a pair of one's own."""
+    made.draw("source")
+    with gr.Column(visible=True) as example:
+        made.draw("example", "baseline_scale", "grain")
+    with gr.Column(visible=False) as dots:
+        made.draw("dots_shape", "dots_disparity_px", "dots_noise")
+    with gr.Column(visible=True) as spoil:
+        made.draw("spoil")
+    with gr.Column(visible=False) as own:
+        made.draw("side_by_side")
+        left, right = photo("Left picture"), photo("Right picture")
+        with gr.Accordion("Rig", open=False):
+            gr.Markdown("Focal length and baseline turn disparity into depth. Or give a file.")
+            rig = gr.File(label="calib.txt, OpenCV YAML or XML, or our JSON", height=110)
+            made.draw("focal_px", "baseline", "rig_unit", "cx_px", "cy_px", "doffs_px")
+        with gr.Accordion("I know the truth", open=False):
+            truth = gr.File(label="PFM, KITTI PNG, NPY, or 8-bit PNG with its scale", height=110)
+            made.draw("truth_scale")
+
+    def arrange(chosen: str, both: bool) -> dict:
+        return {
+            example: gr.Column(visible=chosen == "example"),
+            dots: gr.Column(visible=chosen == "dots"),
+            spoil: gr.Column(visible=chosen != "own"),
+            own: gr.Column(visible=chosen == "own"),
+            left: gr.Image(label="Both halves" if both else "Left picture"),
+            right: gr.Image(visible=not both),
+        }
+
+    source, both = made.widgets["source"], made.widgets["side_by_side"]
+    gr.on([source.change, both.change], arrange, [source, both],
+          [example, dots, spoil, own, left, right], **ui.QUIET)  # fmt: skip
+    return Files(rig, [left, right, rig, truth])
+
+
+demo = ui.Demo(
+    "stereo",
+    "Stereo depth",
+    "Two views and one baseline: find how far every pixel is, measure in the picture, and see "
+    "exactly where and why it fails.",
+    build,
+)

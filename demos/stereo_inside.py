@@ -1,0 +1,228 @@
+"""The Look inside panel of the Stereo depth tab: the quantities that make the answer."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core import runtime
+from core.stereo import inspect, pictures
+from core.stereo.methods import P1, P2, Volumes, method_volumes
+from core.stereo.run import Run
+from core.types import InputError
+from demos import charts, markup, ui
+from demos.widgets.stereo_geometry import StereoGeometry
+
+KEPT_S = 600  # how long a volume, some 40 MB, waits in memory for the next look
+HIGHEST_PRICE = 1500
+
+
+class Inside:
+    """The Look inside panel. The geometry follows each result; the rest is made when opened, from
+    volumes that are computed once a result."""
+
+    def __init__(self, state: gr.State, picked: gr.State):
+        self.volumes = gr.State(None, time_to_live=KEPT_S)
+        with ui.panel("Look inside"), gr.Tabs():
+            with gr.Tab("Cost curve") as curve_tab:
+                self._curve(state, picked, curve_tab)
+            with gr.Tab("Row and prices") as row_tab:
+                self._row(state, picked, row_tab)
+            with gr.Tab("One disparity") as slice_tab:
+                self._slice(state, slice_tab)
+            with gr.Tab("Geometry"):
+                gr.Markdown(
+                    "From above: both cameras, the two rays, and where they meet. "
+                    "z = f·b/d, so a point's depth follows from its disparity alone. The thick "
+                    "part of the ray is what half a pixel leaves open."
+                )
+                self.geometry = StereoGeometry()
+            with gr.Tab("Error grows with z²") as error_tab:
+                self._errors(state, error_tab)
+            with gr.Tab("Left–right check") as check_tab:
+                self._check(state, check_tab)
+        self.outputs = [self.geometry, self.volumes]
+
+    def show(self, found: Run) -> dict:
+        return {self.geometry: geometry_value(found), self.volumes: None}
+
+    def _curve(self, state: gr.State, picked: gr.State, tab: gr.Tab) -> None:
+        gr.Markdown(
+            "What the chosen pixel costs at every disparity, before and after its neighbours were "
+            "asked. The lowest point wins; the distance to the runner-up says how sure that is. "
+            "Click a pixel of the depth map to choose it."
+        )
+        chart, facts, strips = ui.text(), ui.text(), ui.text()
+        status = ui.text(elem_classes="status")
+
+        def draw(found: Run | None, volumes: Volumes | None, xy: Any) -> dict:
+            if found is None:
+                return {chart: ""}
+            volumes = _volumes(found, volumes)
+            place = inspect.curve(volumes, *(xy or _middle(found)))
+            series = {
+                name: [(float(d), float(c)) for d, c in zip(place.disparities, costs, strict=True)
+                       if np.isfinite(c)]
+                for name, costs in (("before", place.raw), ("after", place.aggregated))
+            }  # fmt: skip
+            rows = [
+                ("Winner", markup.number(place.winner, "px")),
+                ("Runner-up", markup.number(place.runner_up, "px")),
+                ("Margin, share of the range", markup.number(place.margin)),
+            ]
+            note = f'<p class="note">{html.escape(volumes.note)}</p>' if volumes.note else ""
+            return {
+                self.volumes: volumes,
+                chart: charts.lines(series, "Cost", "disparity (px)", y_range=(0, 1)),
+                facts: note + markup.table(rows, ("Pixel", f"{place.x}, {place.y}"), ("", "n")),
+                strips: markup.pictures(inspect.rows(found.pair, volumes, place)),
+            }
+
+        gr.on([tab.select, picked.change], ui.guard(draw, status), [state, self.volumes, picked],
+              [status, self.volumes, chart, facts, strips], **ui.QUIET)  # fmt: skip
+
+    def _row(self, state: gr.State, picked: gr.State, tab: gr.Tab) -> None:
+        gr.Markdown(
+            "One row of the left picture against every disparity; cheap is dark, the winner blue. "
+            "Semi-global matching sweeps such slices along paths: a step of one disparity costs "
+            "P1, any larger jump P2. With both at 0 each pixel decides alone; with both high the "
+            "row becomes one plane."
+        )
+        with gr.Row():
+            row = gr.Slider(0, 359, value=180, step=1, label="Row (px)",
+                            info="A click on the depth map sets it.")  # fmt: skip
+            p1 = gr.Slider(0, HIGHEST_PRICE, value=P1, step=5, label="P1", info="A step of one.")
+            p2 = gr.Slider(0, HIGHEST_PRICE, value=P2, step=5, label="P2", info="A larger jump.")
+        shown = ui.text()
+        status = ui.text(elem_classes="status")
+
+        def draw(found: Run | None, volumes: Volumes | None, y: float, a: float, b: float) -> dict:
+            if found is None:
+                return {shown: ""}
+            volumes = _volumes(found, volumes)
+            height = volumes.raw.shape[0]
+            y = min(int(y * volumes.scale), height - 1)
+            made = inspect.paths(volumes, found.pair.left, y, a, max(a, b))
+            made += inspect.row_slices(volumes, y)[1:]
+            return {self.volumes: volumes, shown: markup.pictures(made)}
+
+        def opened(found: Run | None, volumes: Volumes | None, xy: Any, a: float, b: float) -> dict:
+            if found is None:
+                return {shown: ""}
+            y = int((xy or _middle(found))[1])
+            last = found.result.disparity.shape[0] - 1
+            return {row: gr.Slider(0, last, value=y), **draw(found, volumes, y, a, b)}
+
+        outputs = [status, self.volumes, shown]
+        gr.on([row.release, p1.release, p2.release], ui.guard(draw, status),
+              [state, self.volumes, row, p1, p2], outputs, **ui.QUIET)  # fmt: skip
+        gr.on([tab.select, picked.change], ui.guard(opened, status),
+              [state, self.volumes, picked, p1, p2], [*outputs, row], **ui.QUIET)  # fmt: skip
+
+    def _slice(self, state: gr.State, tab: gr.Tab) -> None:
+        gr.Markdown(
+            "One slice of the cost volume: what a single disparity costs at every pixel. Dark "
+            "places fit; walk through the disparities and watch depth pass by."
+        )
+        with gr.Row():
+            at = gr.Slider(0, 63, value=20, step=1, label="Disparity (px)")
+            after = gr.Checkbox(label="After aggregation", value=False)
+        out = gr.Image(label="Cost", interactive=False, buttons=["download", "fullscreen"])
+        status = ui.text(elem_classes="status")
+
+        def draw(found: Run | None, volumes: Volumes | None, d: float, smooth: bool) -> dict:
+            if found is None:
+                return {out: None}
+            volumes = _volumes(found, volumes)
+            low, high = int(volumes.disparities[0]), int(volumes.disparities[-1])
+            d = int(np.clip(d, low, high))
+            picture = inspect.disparity_slice(volumes, d, aggregated=smooth)
+            return {self.volumes: volumes, out: picture, at: gr.Slider(low, high, value=d)}
+
+        gr.on([tab.select, at.release, after.input], ui.guard(draw, status),
+              [state, self.volumes, at, after], [status, self.volumes, out, at],
+              **ui.QUIET)  # fmt: skip
+
+    def _errors(self, state: gr.State, tab: gr.Tab) -> None:
+        gr.Markdown(
+            "An error δd in disparity becomes δz ≈ z²/(f·b)·δd in depth: twice as far, four times "
+            "as wrong. Measured on this pair against its truth, and the formula with this "
+            "method's own median δd."
+        )
+        chart = ui.text()
+        status = ui.text(elem_classes="status")
+
+        def draw(found: Run | None) -> dict:
+            if found is None:
+                return {chart: ""}
+            measured, told, step = inspect.errors_by_depth(found.result.disparity, found.pair)
+            assert found.pair.rig is not None
+            unit = found.pair.rig.unit
+            series = {"measured, median": measured, f"z²/(f·b)·δd, δd = {step:.3f} px": told}
+            return {chart: charts.lines(series, f"Depth error ({unit})", f"depth z ({unit})")}
+
+        tab.select(ui.guard(draw, status), [state], [status, chart], **ui.QUIET)
+
+    def _check(self, state: gr.State, tab: gr.Tab) -> None:
+        gr.Markdown(
+            "Matched from left to right and from right to left, a point seen by both cameras "
+            "gives the same answer. Where it doesn't, the right camera saw something else: the "
+            "pixel is hidden, and takes the disparity of the background beside it."
+        )
+        shown = ui.text()
+        status = ui.text(elem_classes="status")
+
+        def draw(found: Run | None) -> dict:
+            if found is None:
+                return {shown: ""}
+            result = found.result
+            made = [
+                (pictures.occlusion_picture(found.pair.left, result.occluded),
+                 "Where both directions disagree"),
+                (pictures.disparity_picture(result.matched, *_range(result.disparity)),
+                 "What is left after the check"),
+                (pictures.disparity_picture(result.disparity, *_range(result.disparity)),
+                 "Filled from the background side"),
+            ]  # fmt: skip
+            return {shown: markup.pictures(made)}
+
+        tab.select(ui.guard(draw, status), [state], [status, shown], **ui.QUIET)
+
+
+def _volumes(found: Run, known: Volumes | None) -> Volumes:
+    if known is not None:
+        return known
+    pair = found.pair
+    return runtime.run(method_volumes, pair.left, pair.right, found.result.settings)
+
+
+def _middle(found: Run) -> tuple[float, float]:
+    height, width = found.result.disparity.shape
+    return width / 2, height / 2
+
+
+def _range(d: np.ndarray) -> tuple[float, float]:
+    if not np.isfinite(d).any():
+        raise InputError("No pixel has an answer. Check the range of disparities.")
+    low, high = np.nanpercentile(d, (0.5, 99.5))
+    return float(low), float(high)
+
+
+def geometry_value(found: Run) -> dict[str, Any] | None:
+    """The value of the StereoGeometry: this rig and the middle pixel's disparity."""
+    rig, d = found.pair.rig, found.result.disparity
+    known = d[np.isfinite(d)]
+    if rig is None or found.depth is None or not len(known):
+        return None
+    z = found.depth[np.isfinite(found.depth)]
+    if not len(z):
+        return None
+    return {
+        "focal_px": rig.focal_px, "baseline": rig.baseline, "unit": rig.unit, "cx": rig.cx,
+        "width_px": d.shape[1], "disparity_px": float(np.median(known)),
+        "doffs_px": rig.doffs_px, "z_near": float(np.percentile(z, 1)),
+        "z_far": float(np.percentile(z, 99)),
+    }  # fmt: skip

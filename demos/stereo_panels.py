@@ -1,0 +1,225 @@
+"""The panels of the Stereo depth tab: check, compare, score, other views, and words."""
+
+from __future__ import annotations
+
+import html
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core import figures, images, runtime
+from core.stereo import dots, export, pictures
+from core.stereo.cloud import point_cloud, step_for, write_glb
+from core.stereo.pairs import SourceSettings
+from core.stereo.preflight import Preflight
+from core.stereo.rectify import pictures as row_pictures
+from core.stereo.rectify import rectify
+from core.stereo.rigfile import read_rig, write_rig
+from core.stereo.run import COMPARE_HELP, Given, Run
+from core.stereo.run import compare as run_compare
+from core.stereo.truth import SCORE_HELP, load_truth
+from core.stereo.types import METHODS, Calibration
+from core.types import InputError
+from demos import markup, ui
+
+MOST_POINTS = 150_000  # of a cloud sent to the browser
+
+
+def opened(source: SourceSettings, paths: Sequence[str | None]) -> Given:
+    """The person's own files, read, as far as this source uses them."""
+    if source.source != "own":
+        return Given()
+    left, right, rig, truth = paths
+    return Given(
+        left=images.load(left, "The left picture") if left else None,
+        right=images.load(right, "The right picture")
+        if right and not source.side_by_side else None,
+        rig=read_rig(rig, "The rig file") if rig else None,
+        truth=load_truth(truth, "The truth file", source.truth_scale) if truth else None,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- words and numbers
+
+
+def headline(found: Run) -> str:
+    """The result in two lines, and what a person should know about it."""
+    result, pair = found.result, found.pair
+    share = float(np.isfinite(result.matched).mean())
+    said = f"<b>{share:.0%} of the pixels matched</b>"
+    if result.settings.fill:
+        said += ", the rest filled from their surroundings"
+    said += ". "
+    if found.depth is not None and pair.rig is not None and np.isfinite(found.depth).any():
+        near, far = np.nanpercentile(found.depth, (1, 99))
+        unit = pair.rig.unit
+        said += f"Depth {markup.number(float(near))} to {markup.number(float(far), unit)}. "
+    if found.scores:
+        said += f"<b>{found.scores['bad_2']:.1%} are off by more than 2 px</b>. "
+    said += f"{result.seconds:.2f} s."
+    notes = "".join(f'<div class="note">{html.escape(note)}</div>' for note in result.notes)
+    title = f'<div class="note">{html.escape(pair.title)}</div>' if pair.title else ""
+    return f'<div aria-live="polite">{title}{said}{notes}</div>'
+
+
+def check_text(check: Preflight) -> str:
+    """What the check before matching found, one line each."""
+    if not check.findings:
+        return '<div class="check good">The pair looks fine: same rows, plausible range.</div>'
+    lines = "".join(f"<li>{html.escape(f.says)}</li>" for f in check.findings)
+    return f'<div class="check" role="alert"><ul>{lines}</ul></div>'
+
+
+def score_text(found: Run) -> str:
+    """The score table, or how to get one."""
+    if not found.scores:
+        return (
+            "Nothing can be scored: the truth of this pair isn't known. Pick an example, or give "
+            "the truth beside your own pictures."
+        )
+    return markup.score_table(found.scores, SCORE_HELP)
+
+
+def numbers(found: Run) -> str:
+    """The rig, the check's measurements, and the time each stage took."""
+    said = ""
+    rig = found.pair.rig
+    if rig is not None:
+        rows = [
+            ("Focal length", markup.number(rig.focal_px, "px")),
+            ("Baseline", markup.number(rig.baseline, rig.unit)),
+            ("Principal point", f"{rig.cx:.1f}, {rig.cy:.1f} px"),
+            ("Offset of disparities", markup.number(rig.doffs_px, "px")),
+        ]
+        said += markup.table(rows, ("Rig", ""), ("", "n"))
+    stages = [(stage, f"{1000 * s:.0f} ms") for stage, s in found.result.stages.items()]
+    return said + markup.table(stages, ("Stage", "Time"), ("", "n"))
+
+
+def write_files(found: Run, folder: Path) -> list[Path]:
+    """Everything to take away: figure, data, pictures, script."""
+    result, pair, recipe = found.result, found.pair, found.result.recipe
+    low, high = np.nanpercentile(result.disparity, (0.5, 99.5))
+    shown = [
+        ("Left picture", pair.left),
+        (f"Disparity, {low:.0f} to {high:.0f} px",
+         pictures.disparity_picture(result.disparity, low, high)),
+    ]  # fmt: skip
+    if pair.truth is not None:
+        shown.append(("Error, 0 to 4 px", pictures.error_picture(result.disparity, pair.truth)))
+    figure = figures.picture_figure(shown, pair.title, recipe, columns=len(shown))
+    paths = figures.save(figure, folder, "figure", recipe)
+    paths += export.write(result, pair, folder)
+    own = found.given
+    raw = found.raw
+    for name, picture in (("left", own.left), ("right", own.right)):
+        source = picture if picture is not None else getattr(raw, name)
+        paths.append(figures.write_png(source, folder / f"{name}.png"))
+    if isinstance(own.rig, Calibration):
+        paths.append(write_rig(own.rig, folder / "rig.yml"))
+    elif own.rig is not None:
+        paths.append(write_rig(own.rig, folder / "rig.json"))
+    script = folder / "stereo.py"
+    script.write_text(recipe.code(), encoding="utf-8")
+    return list(dict.fromkeys([*paths, script]))
+
+
+# ---------------------------------------------------------------- other views of the result
+
+
+class CloudView:
+    """The point cloud, turned with the pointer; made when its tab is opened."""
+
+    def __init__(self, state: gr.State, tab: gr.Tab):
+        self.model = gr.Model3D(
+            label="Point cloud: drag to turn, wheel to come closer", height=460,
+            clear_color=(0.0, 0.0, 0.0, 0.0), interactive=False,
+        )  # fmt: skip
+        self.status = ui.text(elem_classes="status")
+        tab.select(
+            ui.guard(self._draw, self.status), [state], [self.status, self.model],
+            api_visibility="private", show_progress="minimal",
+        )  # fmt: skip
+        self.outputs = [self.model]
+
+    def show(self, found: Run) -> dict:
+        return {self.model: None}
+
+    def _draw(self, found: Run | None) -> dict:
+        if found is None:
+            return {self.model: None}
+        rig = found.pair.rig
+        if rig is None:
+            raise InputError(
+                "The rig isn't known, so there is no depth. Give focal length and baseline, or a "
+                "rig file, and press Measure."
+            )
+        step = step_for(found.result.disparity.shape, MOST_POINTS)
+        cloud = point_cloud(found.result, rig, found.pair.left, step=step)
+        with tempfile.NamedTemporaryFile(suffix=".glb", delete=False) as file:
+            path = Path(file.name)
+        write_glb(cloud, path)
+        return {self.model: str(path)}
+
+
+def glasses(state: gr.State, tab: gr.Tab) -> None:
+    """Both views in one picture, for red–cyan glasses or for bare eyes."""
+    gr.Markdown(
+        "Left: look through red–cyan glasses, red on the left eye. Right: look through the "
+        "picture, as if at something behind it, until two neighbouring stripes meet."
+    )
+    shown = ui.text()
+    status = ui.text(elem_classes="status")
+
+    def draw(found: Run | None) -> dict:
+        if found is None:
+            return {shown: ""}
+        pair = found.pair
+        made = [
+            (dots.anaglyph(pair.left, pair.right), "Red–cyan anaglyph"),
+            (dots.autostereogram(found.result.disparity), "Autostereogram of the disparity found"),
+        ]
+        return {shown: markup.pictures(made)}
+
+    tab.select(ui.guard(draw, status), [state], [status, shown], **ui.QUIET)
+
+
+def rectification(state: gr.State, tab: gr.Tab) -> None:
+    """The pair as it came, rectified, and laid over each other."""
+    gr.Markdown(
+        "Partners must lie in the same row. Follow a line across both pictures: before, and "
+        "after rectification by the calibration, or by matches where there is none."
+    )
+    shown = ui.text()
+    status = ui.text(elem_classes="status")
+
+    def draw(found: Run | None) -> dict:
+        if found is None:
+            return {shown: ""}
+        raw, given = found.raw, found.given.rig
+        known = given if isinstance(given, Calibration) else None
+        done = runtime.run(rectify, raw.left, raw.right, known)
+        made = [(picture, title) for title, picture in row_pictures(raw.left, raw.right, done)]
+        return {shown: markup.pictures(made)}
+
+    tab.select(ui.guard(draw, status), [state], [status, shown],
+               api_visibility="private", show_progress="minimal")  # fmt: skip
+
+
+def compare(made: ui.Controls, files: Any) -> None:
+    """The Compare panel: methods on one pair in a grid."""
+    with ui.panel("Compare"):
+        grid = ui.Compare("stereo", METHODS, ("block", "sgbm", "refined"), COMPARE_HELP)
+
+        def work(methods: list[str], *values: Any) -> Iterator:
+            source, repair, rig, settings = made.read(values[len(files.all) :])
+            given = opened(source, values[: len(files.all)])
+            yield from runtime.stream(
+                run_compare, source, tuple(methods), repair, rig, settings, given
+            )
+
+        grid.wire(work, [*files.all, *made.inputs])
