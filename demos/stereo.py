@@ -44,11 +44,11 @@ def build(run: Callable[..., Run] = run) -> None:
         with gr.Column(scale=2, min_width=230):
             made.draw("method", "max_disparity_px", "fill")
             job = ui.Job("Measure", "stereo")
-            with gr.Group(elem_classes="plain"):
-                check = ui.text()
-                fixes = {
-                    key: gr.Button(title, size="sm", visible=False) for key, title in FIXES.items()
-                }
+            check = ui.text()
+            fixes = {
+                key: gr.Button(title, size="sm", visible=False, elem_id=f"stereo-fix-{key}")
+                for key, title in FIXES.items()
+            }
             with gr.Accordion("Mend the pair", open=False):
                 made.draw("swap", "rectify", "equalise")
             made.draw_rest()

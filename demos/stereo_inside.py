@@ -37,7 +37,7 @@ class Inside:
                 gr.Markdown(
                     "From above: both cameras, the two rays, and where they meet. "
                     "z = f·b/d, so a point's depth follows from its disparity alone. The thick "
-                    "part of the ray is what half a pixel leaves open."
+                    "part of the ray is what one pixel of disparity leaves open."
                 )
                 self.geometry = StereoGeometry()
             with gr.Tab("Error grows with z²") as error_tab:
@@ -55,7 +55,12 @@ class Inside:
             "asked. The lowest point wins; the distance to the runner-up says how sure that is. "
             "Click a pixel of the depth map to choose it."
         )
-        chart, facts, strips = ui.text(), ui.text(), ui.text()
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                chart = ui.text()
+            with gr.Column(scale=2, min_width=280):
+                facts = ui.text()
+        strips = ui.text()
         status = ui.text(elem_classes="status")
 
         def draw(found: Run | None, volumes: Volumes | None, xy: Any) -> dict:

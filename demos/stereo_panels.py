@@ -27,6 +27,7 @@ from core.types import InputError
 from demos import markup, ui
 
 MOST_POINTS = 150_000  # of a cloud sent to the browser
+FAR_PERCENT = 97  # of the pixels are shown; the farthest few would make the rest tiny
 
 
 def opened(source: SourceSettings, paths: Sequence[str | None]) -> Given:
@@ -159,7 +160,9 @@ class CloudView:
                 "rig file, and press Measure."
             )
         step = step_for(found.result.disparity.shape, MOST_POINTS)
-        cloud = point_cloud(found.result, rig, found.pair.left, step=step)
+        assert found.depth is not None
+        far = float(np.nanpercentile(found.depth, FAR_PERCENT))
+        cloud = point_cloud(found.result, rig, found.pair.left, step=step, farthest=far)
         with tempfile.NamedTemporaryFile(suffix=".glb", delete=False) as file:
             path = Path(file.name)
         write_glb(cloud, path)

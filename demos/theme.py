@@ -121,6 +121,12 @@ body:not(.dark) .cm-line, body:not(.dark) .cm-line span {{ color: var(--body-tex
 .status .bar i {{ display: block; height: 3px; background: var(--color-accent); }}
 .status .said {{ border-left: 3px solid {ALARM}; padding: 2px 0 2px 10px; }}
 .dark .status .said {{ border-left-color: {NIGHT_ALARM}; }}
+.check {{ font-size: .92rem; line-height: 1.4; border-left: 3px solid {ALARM}; padding: 2px 0 2px 10px;
+  margin-bottom: 6px; }}
+.dark .check {{ border-left-color: {NIGHT_ALARM}; }}
+.check.good {{ border-left-color: var(--color-accent) !important; }}
+.check ul {{ margin: 0; padding: 0; list-style: none; }}
+.check li + li {{ margin-top: 6px; }}
 .headline {{ font-size: 1.02rem; line-height: 1.45; }}
 .headline .note {{ color: var(--body-text-color-subdued); font-size: .92rem; }}
 table.facts {{ border-collapse: collapse; min-width: min(100%, 420px); font-size: .92rem; margin: 4px 0; }}
@@ -139,7 +145,7 @@ table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .pictures figure, .patches figure {{ margin: 0; }}
 .pictures img {{ width: 100%; border-radius: 3px; }}
 .pictures figcaption {{ font-size: .9rem; line-height: 1.4; margin-top: 4px; }}
-.chart {{ margin: 0; }}
+.chart {{ margin: 0; max-width: 680px; }}
 .chart svg {{ width: 100%; }}
 .chart text {{ fill: currentColor; font-size: 12px; }}
 .chart .title {{ font-weight: 700; font-size: 13px; }}

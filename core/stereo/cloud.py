@@ -232,9 +232,11 @@ def _export(geometry: Geometry, path: str | Path) -> Path:
 
     def unlit(tree: dict) -> None:
         """A photo's colours have their light in them already: viewers must add none."""
-        for material in tree.get("materials", ()):
-            material["extensions"] = {"KHR_materials_unlit": {}}
+        tree["materials"] = [{"extensions": {"KHR_materials_unlit": {}}, "doubleSided": True}]
         tree["extensionsUsed"] = ["KHR_materials_unlit"]
+        for made in tree["meshes"]:
+            for primitive in made["primitives"]:
+                primitive["material"] = 0
 
     path = Path(path)
     path.write_bytes(export_glb(trimesh.Scene([geometry]), tree_postprocessor=unlit))

@@ -19,7 +19,7 @@ from core.images import as_rgb
 from core.stereo.exposure import Exposure, exposure
 from core.stereo.pairs import check_sizes
 from core.stereo.rows import Rows, fit_rows
-from core.stereo.sparse import all_matches, two_views
+from core.stereo.sparse import all_matches, alone_in_row, stillness_px, two_views
 from core.stereo.types import StereoSettings
 from core.types import Rig
 
@@ -28,7 +28,8 @@ SHARE = 0.3  # of all matches that must agree
 ROWS_PX = 1.0  # RMS offset of rows over the picture that spoils a dense match
 TURNED_DEG, SCALED = 0.2, 0.004
 UNRULY = 1.5, 8  # so many times the matches that obey rows, and so many more, obey two views only
-STILL_PX, STILL = 0.6, 0.75  # so many matches stay so still: no parallax
+STILL_PX = 0.6  # nothing moves more: no parallax
+BACK_PX = 1.0  # less may be a slip of the match
 BACKWARD = 0.8  # share of the matches that go the wrong way in a swapped pair
 OUTSIDE = 0.03  # share of the matches outside the range that makes it wrong
 TOO_LONG = 4  # times the range that would do
@@ -99,23 +100,23 @@ def preflight(
         agree = np.zeros(len(agree), bool)
     points0, points1 = points0[agree], points1[agree]
     offsets = _disparities(points0, points1, rows, (width, height))
-    low, high = extent(offsets)
+    told = offsets[alone_in_row(left, right, points0, points1)]
+    low, high = extent(told)
     light = exposure(left, right, points0, points1)
     v = points1[:, 1] - points0[:, 1]
 
-    findings: list[Finding | None] = []
-    if not enough:
-        findings.append(_alike(left, right) or _few(len(agree)))
-    elif (same := _same(offsets, v, unit_px)) is not None:
-        findings.append(same)
-    else:
-        findings.append(_unruly(points0, points1) if unruly else _rows(rows, (width, height), unit_px))
-        swapped = _swapped(offsets, settings, rig, low, unit_px)
-        findings.append(swapped or _range(offsets, low, high, settings, unit_px))
-    if enough:
+    findings: list[Finding | None] = [_same(left, right)]
+    if findings == [None] and not enough:
+        findings = [_few(len(agree))]
+    elif findings == [None]:
+        size = width, height
+        findings = [_unruly(points0, points1) if unruly else _rows(rows, size, unit_px)]
+        findings.append(
+            _swapped(told, settings, rig, unit_px) or _range(told, low, high, settings, unit_px)
+        )
         findings.append(_exposure(light))
     if rig is not None:
-        known = offsets if enough and not any(findings) else offsets[:0]
+        known = told if enough and not any(findings) else told[:0]
         findings.append(_rig(rig, width, height, known))
     return Preflight(
         findings=tuple(finding for finding in findings if finding is not None),
@@ -181,25 +182,15 @@ def _few(matches: int) -> Finding:
     )
 
 
-def _alike(left: np.ndarray, right: np.ndarray) -> Finding | None:
-    """The pictures are one, as their pixels tell where matches can't."""
-    if not np.array_equal(left, right):
+def _same(left: np.ndarray, right: np.ndarray) -> Finding | None:
+    moved = 0.0 if np.array_equal(left, right) else stillness_px(left, right)
+    if not moved < STILL_PX:
         return None
-    return Finding(
-        "same", "Both pictures are the same, pixel for pixel. Give two views of the scene."
-    )
-
-
-def _same(disparities: np.ndarray, v: np.ndarray, unit_px: float) -> Finding | None:
-    moved = np.hypot(disparities, v) / unit_px
-    still = float((moved < STILL_PX).mean())
-    if np.median(moved) > STILL_PX / 2 or still < STILL:
-        return None
+    alike = "are the same, pixel for pixel" if moved == 0 else f"differ by only {moved:.1f} px"
     return Finding(
         "same",
-        f"Nothing moves between the pictures: {still:.0%} of the matches stay within "
-        f"{STILL_PX * unit_px:.1f} px. Without a shift there is no depth; give two views from "
-        "different places.",
+        f"The pictures {alike}. Without a shift there is no depth; give two views from different "
+        "places.",
     )
 
 
@@ -256,13 +247,15 @@ def _unruly(points0: np.ndarray, points1: np.ndarray) -> Finding:
 
 
 def _swapped(
-    disparities: np.ndarray, settings: StereoSettings, rig: Rig | None, low: float, unit_px: float
+    disparities: np.ndarray, settings: StereoSettings, rig: Rig | None, unit_px: float
 ) -> Finding | None:
     """Things lie further right in the right picture. A range that holds such disparities says that
     they are meant."""
+    if len(disparities) < LEAST:
+        return None
     farthest = 0.0 if rig is None else -rig.doffs_px
-    backward = float((disparities < farthest - STILL_PX * unit_px).mean())
-    if backward < BACKWARD or settings.min_disparity_px <= low:
+    backward = float((disparities < farthest - BACK_PX * unit_px).mean())
+    if backward < BACKWARD or settings.min_disparity_px <= extent(disparities)[0]:
         return None
     return Finding(
         "swapped",
@@ -276,6 +269,8 @@ def _range(
     disparities: np.ndarray, low: float, high: float, settings: StereoSettings, unit_px: float
 ) -> Finding | None:
     """The search range misses matches, or is far too long."""
+    if math.isnan(low):
+        return None
     start, end = settings.min_disparity_px, settings.max_disparity_px
     outside = (disparities < start - unit_px) | (disparities > end + unit_px)
     fitting = fitting_range(low, high)

@@ -39,11 +39,13 @@ class PrepareSettings(Settings):
 @dataclass(frozen=True)
 class Prepared:
     """left, right (H, W, 3) uint8, ready to be matched. rig is that of a calibrated
-    rectification, else None. notes are plain sentences about what was done."""
+    rectification, else None. valid (H, W) bool: where the left one shows anything, None if
+    everywhere. notes are plain sentences about what was done."""
 
     left: np.ndarray
     right: np.ndarray
     rig: Rig | None = None
+    valid: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -60,7 +62,7 @@ def prepare(
     """
     left, right = as_rgb(left, "The left picture"), as_rgb(right, "The right picture")
     check_sizes(left, right)
-    rig, notes = None, []
+    rig, valid, notes = None, None, []
     if settings.swap:
         left, right = right, left
         notes.append("The pictures were swapped.")
@@ -68,7 +70,7 @@ def prepare(
         from core.stereo.rectify import rectify
 
         done = rectify(left, right, calibration)
-        left, right, rig = done.left, done.right, done.rig
+        left, right, rig, valid = done.left, done.right, done.rig, done.valid0
         by = "the matches; its scale is unknown" if calibration is None else "the calibration"
         notes.append(
             f"The pair was rectified by {by}. Matches were {done.vertical_before_px:.2f} px off "
@@ -83,7 +85,7 @@ def prepare(
             if np.isfinite(light.differ)
             else "Too few places could be compared, so the exposure stayed as it was."
         )
-    return Prepared(left, right, rig, tuple(notes))
+    return Prepared(left, right, rig, valid, tuple(notes))
 
 
 def fixed(

@@ -69,7 +69,7 @@ def run(
     raw, pair, prepared = made(source, repair, rig, given)
     progress(0.2, desc="checking the pair")
     check = preflight(pair.left, pair.right, settings, pair.rig)
-    result = disparity(pair.left, pair.right, settings, progress=stage(progress, 0.3, 0.95))
+    result = matched(pair, settings, progress=stage(progress, 0.3, 0.95))
     inputs = {
         name: digest(picture)
         for name, picture in (("left", given.left), ("right", given.right))
@@ -104,7 +104,7 @@ def made(
             _check_truth(given.truth, raw.left)
             raw = replace(raw, truth=given.truth)
     prepared = prepare(raw.left, raw.right, repair, calibration)
-    pair = replace(raw, left=prepared.left, right=prepared.right)
+    pair = replace(raw, left=prepared.left, right=prepared.right, valid=prepared.valid)
     if calibration is not None:
         pair = replace(pair, rig=prepared.rig)
     done = "swapping" if repair.swap else "rectifying" if repair.rectify or calibration else ""
@@ -116,6 +116,17 @@ def made(
         if calibration is None and repair.rectify:  # its virtual cameras aren't the rig's
             pair = replace(pair, rig=None)
     return raw, pair, prepared
+
+
+def matched(pair: Pair, settings: StereoSettings, *, progress: Progress = silent) -> StereoResult:
+    """`disparity` of the pair, unknown where the left picture is empty."""
+    result = disparity(pair.left, pair.right, settings, progress=progress)
+    if pair.valid is None:
+        return result
+    found, before = (np.where(pair.valid, d, np.float32(np.nan)) for d in (
+        result.disparity, result.matched))  # fmt: skip
+    sure = np.where(pair.valid, result.confidence, np.float32(0))
+    return replace(result, disparity=found, matched=before, confidence=sure)
 
 
 def _check_truth(truth: Truth, left: np.ndarray) -> None:
@@ -143,7 +154,7 @@ def _program(inputs: tuple[str, ...], given: Given) -> str:
     if inputs:
         lines.append("from core.images import load")
     lines += [
-        "from core.stereo import StereoSettings, disparity",
+        "from core.stereo import StereoSettings",
         "from core.stereo.pairs import RigSettings, SourceSettings",
         "from core.stereo.prepare import PrepareSettings",
     ]
@@ -152,11 +163,11 @@ def _program(inputs: tuple[str, ...], given: Given) -> str:
         name = "rig.yml" if isinstance(given.rig, Calibration) else "rig.json"
         read += f', rig=read_rig("{name}")'
     lines += [
-        "from core.stereo.run import Given, made",
+        "from core.stereo.run import Given, made, matched",
         "",
         f"given = Given({read.removeprefix(', ')})",
         "_, pair, _ = made({SourceSettings}, {PrepareSettings}, {RigSettings}, given)",
-        "result = disparity(pair.left, pair.right, {StereoSettings})",
+        "result = matched(pair, {StereoSettings})",
         'print(f"{np.isfinite(result.disparity).mean():.1%} of the pixels have a disparity")',
         'np.savez("stereo.npz", disparity=result.disparity, confidence=result.confidence)',
     ]
@@ -187,7 +198,7 @@ def compare(
         name = METHODS[method]
         try:
             chosen = replace(settings, method=method)
-            result = disparity(pair.left, pair.right, chosen, progress=inner)
+            result = matched(pair, chosen, progress=inner)
         except (InputError, Unavailable) as error:
             nothing = dict.fromkeys(COMPARE_HELP, np.nan)
             yield Compared(step, total, seconds, f"{name} did not run: {error}", pair.left, nothing)

@@ -31,7 +31,10 @@ STARTS = 0.0, 0.05, -0.05, 0.1, -0.1  # picture widths moved: where following be
 BACK_PX = 0.2  # followed back again, a corner comes home this closely
 UNLIKE = 10.0  # grey levels by which a corner and its partner may differ, on average
 NEIGHBOURS, ALLIES = 8, 2  # so many of the nearest must move alike
-ALIKE = 0.03, 0.3  # in picture widths, and per distance
+ALIKE = 0.02, 0.15  # in picture widths, and per distance
+PATCH_PX, NEAR_PX = 15, 6  # a patch, and how far from its partner another likeness counts
+STILL_BLUR_PX = 2.5
+PEER = 0.02  # of correlation; another place that is less alike by less than this is a peer
 
 
 def sparse_matches(
@@ -85,6 +88,60 @@ def two_views(points0: np.ndarray, points1: np.ndarray, unit_px: float = 1.0) ->
         ransacReprojThreshold=THRESHOLD_PX * unit_px, confidence=0.9999, maxIters=10_000,
     )  # fmt: skip
     return np.ones(len(points0), bool) if inliers is None else inliers.ravel() > 0
+
+
+def alone_in_row(
+    left: np.ndarray, right: np.ndarray, points_left: np.ndarray, points_right: np.ndarray
+) -> np.ndarray:
+    """(N,) bool: matches whose patch is found nowhere else in the partner's row.
+
+    A horizontal grain or a fence tells the row of a match but hardly its disparity. Patches are
+    compared by their correlation coefficient at up to 1000 px; one that leaves the picture isn't
+    alone.
+    """
+    import cv2
+
+    (small0, factors0), (small1, factors1) = (fit(as_rgb(p), 1000) for p in (left, right))
+    grey0, grey1 = contrasted(small0), contrasted(small1)
+    half, (height, width) = PATCH_PX // 2, grey1.shape
+    alone = np.zeros(len(points_left), bool)
+    places = zip(
+        np.floor(points_left * factors0).astype(int),
+        np.floor(points_right * factors1).astype(int),
+        strict=True,
+    )
+    for k, ((x0, y0), (x1, y1)) in enumerate(places):
+        if min(x0, y0, x1, y1) < half or max(x0, x1) >= width - half:
+            continue
+        if max(y0, y1) >= height - half:
+            continue
+        patch = grey0[y0 - half : y0 + half + 1, x0 - half : x0 + half + 1]
+        row = cv2.matchTemplate(
+            grey1[y1 - half : y1 + half + 1], patch, cv2.TM_CCOEFF_NORMED
+        )[0]  # fmt: skip
+        here = np.abs(np.arange(len(row)) + half - x1)
+        own = row[here <= 1].max()
+        alone[k] = own - row[here > NEAR_PX].max(initial=-1.0) > PEER
+    return alone
+
+
+def stillness_px(left: np.ndarray, right: np.ndarray) -> float:
+    """How far the pictures' content moved by the look of it: the RMS of their difference over that
+    of the gradient, both blurred and without the share of noise. Right for moves below a pixel or
+    two, and large for others; differences of exposure don't count. NaN for flat pictures."""
+    import cv2
+
+    small = (fit(as_rgb(picture), 1000)[0] for picture in (left, right))
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in small]
+    soft0, soft1 = (cv2.GaussianBlur(grey, (0, 0), STILL_BLUR_PX) for grey in greys)
+    slope = float(((soft0 - soft0.mean()) * (soft1 - soft1.mean())).mean())
+    gain = slope / max(float(soft1.var()), 1e-9)
+    apart = soft0 - gain * soft1
+    noise = float((greys[0] - gain * greys[1] - apart).var()) / (4 * np.pi * STILL_BLUR_PX**2)
+    gradient = float((cv2.Sobel(soft0, cv2.CV_32F, 1, 0) ** 2).mean()) / 64
+    if gradient < 1e-3:
+        return float("nan")
+    return float(np.sqrt(max(float(apart.var()) - 1.2 * noise, 0.0) / gradient))
 
 
 def contrasted(image: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from core.stereo.types import Truth
 from core.types import InputError, Rig
 
 BAD_PX = (0.5, 1, 2, 4)
-MAX_PIXELS = 40_000_000  # Middlebury's largest truths have 6 million
+MAX_PIXELS = 16_000_000  # Middlebury's largest truths have 6 million, Booster's 12
 KITTI_STEPS = 256  # a 16-bit PNG's value for one pixel of disparity
 PNG, NPY, ZIP = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY", b"PK\x03\x04"
 KINDS = "Choose a .pfm, a KITTI 16-bit PNG, a .npy, or an 8-bit PNG with its scale."

@@ -139,10 +139,12 @@ class Truth:
 
 @dataclass(frozen=True)
 class Pair:
-    """left, right (H, W, 3) uint8, rectified; rig None if unknown."""
+    """left, right (H, W, 3) uint8, rectified; rig None if unknown. valid (H, W) bool: where the left
+    picture shows anything, None if everywhere: rectifying leaves empty corners."""
 
     left: np.ndarray
     right: np.ndarray
     truth: Truth | None = None
     rig: Rig | None = None
     title: str = ""
+    valid: np.ndarray | None = None

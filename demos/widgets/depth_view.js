@@ -378,8 +378,8 @@ export function mount(home, { emit, url }) {
       paintLine(context, measured.from, measured.to, []);
       paintEnd(context, measured.from);
       paintEnd(context, measured.to);
-      const [a, b] = [toCss(measured.from), toCss(measured.to)];
-      if (measured.label) paintText(context, measured.label, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2 - 16);
+      const middle = seenMiddle(toCss(measured.from), toCss(measured.to));
+      if (measured.label && middle) paintText(context, measured.label, middle[0], middle[1] - 16);
     }
     if (at && (inside || keyed) && scale() >= 6) paintPixel(context, at);
     if (at && keyed) paintCross(context, toCss(centre(at)));
@@ -441,7 +441,7 @@ export function mount(home, { emit, url }) {
     context.strokeStyle = colour ?? '#0072b2';
     context.lineWidth = 3;
     context.stroke();
-    if (label) paintText(context, label, css[0], css[1] - radius - 16);
+    if (label && onCanvas(css)) paintText(context, label, css[0], css[1] - radius - 16);
   }
 
   function paintEnd(context, place) {
@@ -476,6 +476,15 @@ export function mount(home, { emit, url }) {
         context.lineTo(...to);
       }
     });
+  }
+
+  const onCanvas = ([x, y]) => x >= 0 && y >= 0 && x <= width && y <= height;
+
+  /** The middle of that part of a line which is on the canvas, or undefined. */
+  function seenMiddle([x0, y0], [x1, y1]) {
+    const places = Array.from({ length: 201 }, (_, k) =>
+      [x0 + (k / 200) * (x1 - x0), y0 + (k / 200) * (y1 - y0)]).filter(onCanvas);
+    return places[Math.floor(places.length / 2)];
   }
 
   function paintText(context, text, x, y) {
@@ -516,6 +525,7 @@ export function mount(home, { emit, url }) {
   let dragged = false; // it moved too far to be a click
   let scrolled = false; // the page was scrolled and the pointer hasn't moved since
   let zoomed = 0; // when the wheel zoomed last, ms
+  let hovered = null; // where the pointer was last; as fine as `lifted`
 
   const placeOf = ({ clientX, clientY }) => {
     const box = canvas.getBoundingClientRect();
@@ -539,6 +549,7 @@ export function mount(home, { emit, url }) {
   canvas.onpointermove = (event) => {
     const css = placeOf(event);
     const old = fingers.get(event.pointerId);
+    hovered = css;
     if (event.movementX || event.movementY) scrolled = false;
     if (old && fingers.size === 2) {
       const before = [...fingers.values()];
@@ -584,8 +595,9 @@ export function mount(home, { emit, url }) {
     if (resting && event.timeStamp - zoomed > REST_MS && !event.ctrlKey) return;
     event.preventDefault();
     if (!resting) zoomed = event.timeStamp;
-    zoom(factor, placeOf(event));
-    aim(placeOf(event));
+    const css = hovered && apart([hovered, placeOf(event)]) < 2 ? hovered : placeOf(event);
+    zoom(factor, css);
+    aim(css);
     point();
   }, { passive: false });
   window.addEventListener('scroll', () => { scrolled = true; }, { capture: true, passive: true });
@@ -639,6 +651,7 @@ export function mount(home, { emit, url }) {
     else if (target.dataset.zoom) zoom(target.dataset.zoom === 'in' ? STEP : 1 / STEP, middle);
   };
   blend.oninput = redraw;
+  document.fonts.addEventListener('loadingdone', redraw);
   new ResizeObserver(() => {
     if (home.clientWidth !== width) resize();
   }).observe(home);

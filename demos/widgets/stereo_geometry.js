@@ -7,10 +7,11 @@
 
 const HEIGHT = 400; // css px
 const PAD = { left: 50, right: 12, top: 22, bottom: 52 }; // css px around the drawing
-const PLANE = 30; // css px from a camera to its image plane, at the rig's own f
-const APART = 0.42; // share of the width between the cameras, at the rig's own b
-const SPAN = { focal: [0.5, 2], baseline: [0.4, 2] }; // of the sliders, times the rig's value
-const DEEPEST = 3; // times the depth at the start: where the drawing ends
+const PLANE = 20; // css px from a camera to its image plane, at the rig's own f
+const APART = 0.4; // share of the width between the cameras, at the rig's own b
+const SPAN = { focal: [0.5, 2], baseline: [0.5, 1.8] }; // of the sliders, times the rig's value
+const DEEPEST = 2.5; // times the depth at the start: the far end of the slider
+const NEAREST = 0.5; // times the depth at the start: its near end
 
 const STYLE = `
 .sg { color: var(--body-text-color, #1f2937); font-size: 14px; line-height: 1.45;
@@ -99,7 +100,7 @@ export function mount(home) {
     rig = { focal: value.focal_px, baseline: value.baseline, disparity: value.disparity_px, doffs,
       cx: value.cx ?? value.width_px / 2, unit: (value.unit ?? 'm').replace(/[<&]/g, '') };
     const z = depthOf(rig);
-    const near = Math.min(z * 0.8, Math.max(value.z_near || 0, z / DEEPEST));
+    const near = Math.min(z * 0.8, Math.max(value.z_near || 0, z * NEAREST));
     const far = Math.max(z * 1.25, Math.min(value.z_far || Infinity, DEEPEST * z));
     rig.deepest = 1.12 * far;
     // The left ray is a fixed pixel. It passes half-way between the cameras where the drawing ends.
@@ -129,7 +130,7 @@ export function mount(home) {
     const ground = HEIGHT - PAD.bottom; // where the cameras stand
     const sx = (APART * inner) / rig.baseline; // css px per unit sideways, and in depth
     const sz = (ground - PAD.top) / rig.deepest;
-    const x0 = PAD.left + 0.1 * inner;
+    const x0 = PAD.left + 0.16 * inner;
     const css = (x, z) => [x0 + sx * x, ground - sz * z];
 
     const { focal, baseline, unit } = now;
@@ -161,36 +162,34 @@ export function mount(home) {
     const wedge = [right, rightAt(near, Math.min(near, high)), rightAt(far, Math.min(far, high))];
     const camera = ([x, y], kind, name) => `<path d="M ${x - 11} ${y + 16} L ${x} ${y} L ${x + 11} ${y + 16} Z"
         fill="var(--sg-${kind})"></path>${word([x, y + 31], name, `class="sg-${kind[0]}"`)}`;
-    const sensor = ([x], kind, mark, label) => {
-      const y = css(0, plane)[1];
-      const side = kind === 'left' ? -1 : 1;
-      const half = Math.min(46, 0.2 * inner);
-      return line([x - half, y], [x + half, y], `stroke="var(--sg-${kind})" stroke-width="3"`)
-        + line([x, ground], [x, y - 5], 'class="sg-faint"')
-        + `<circle cx="${mark[0]}" cy="${mark[1]}" r="4.5" fill="var(--sg-${kind})"
-            stroke="var(--background-fill-primary, #fff)" stroke-width="1.5"></circle>`
-        + word([x + side * (half + 4), y + 4], label, `class="sg-${kind[0]} sg-halo"`,
-          side < 0 ? 'end' : 'start');
-    };
-    const bandEnd = band.map((depth) => Math.max(PAD.top - 4, along(depth)[1]));
-    const labelY = Math.max(PAD.top + 10, inSight ? met[1] + 4 : PAD.top + 10);
-    const labelX = (inSight ? met[0] : along(rig.deepest)[0]) + 16;
+    const half = 0.15 * inner; // of an image plane
+    const level = css(0, plane)[1];
+    const sensor = ([x], kind, mark) => line([x - half, level], [x + half, level],
+      `stroke="var(--sg-${kind})" stroke-width="3"`)
+      + line([x, ground], [x, level - 5], 'class="sg-faint"')
+      + `<circle cx="${mark[0]}" cy="${mark[1]}" r="4.5" fill="var(--sg-${kind})"
+          stroke="var(--background-fill-primary, #fff)" stroke-width="1.5"></circle>`;
+    const pixel = (x, kind, anchor) => word([x, level - 8],
+      `u<tspan dy="3" font-size="9">${kind[0]}</tspan>`, `class="sg-${kind[0]} sg-halo"`, anchor);
+    // Above the right ray, which leans towards the right camera.
+    const labelX = along(Math.min(z, rig.deepest))[0] + 14;
+    const labelY = Math.max(PAD.top + 6, (met?.[1] ?? 0) - 20);
     svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
     // The inner svg cuts off what leaves the drawing.
     const box = [PAD.left, PAD.top - 8, inner, HEIGHT - PAD.top + 8];
     svg.innerHTML = `${scale}${word([PAD.left - 6, 12], `z, ${unit}`, '', 'end')}
       <svg x="${box[0]}" y="${box[1]}" width="${box[2]}" height="${box[3]}" viewBox="${box.join(' ')}">
         <polygon class="sg-wedge" points="${wedge.join(' ')}"></polygon>
-        <line class="sg-band" x1="${along(band[0])[0]}" y1="${bandEnd[0]}" x2="${along(band[1])[0]}"
-          y2="${bandEnd[1]}"></line>
+        ${line(along(band[0]), along(band[1]), 'class="sg-band"')}
         ${line(left, along(Math.min(z, high)), 'class="sg-ray" stroke="var(--sg-left)"')}
         ${line(right, rightAt(z, Math.min(z, high)), 'class="sg-ray" stroke="var(--sg-right)"')}
+        ${sensor(left, 'left', along(plane))}${sensor(right, 'right', rightAt(z, plane))}
       </svg>
       ${line([left[0], ground + 40], [right[0], ground + 40], 'stroke="currentColor"')}
       ${[left, right].map(([x]) => line([x, ground + 36], [x, ground + 44], 'stroke="currentColor"')).join('')}
-      ${word([(left[0] + right[0]) / 2, ground + 44], `b = ${written(baseline)} ${unit}`, 'class="sg-halo"')}
-      ${sensor(left, 'left', along(plane), 'u<tspan dy="3" font-size="9">l</tspan>')}
-      ${sensor(right, 'right', rightAt(z, plane), 'u<tspan dy="3" font-size="9">r</tspan>')}
+      ${word([(left[0] + right[0]) / 2, ground + 34], `b = ${written(baseline)} ${unit}`, 'class="sg-halo"')}
+      ${pixel(Math.max(PAD.left, left[0] - half), 'left', 'start')}
+      ${pixel(Math.min(width - PAD.right, right[0] + half), 'right', 'end')}
       ${camera(left, 'left', 'left')}${camera(right, 'right', 'right')}
       ${met ? `<circle cx="${met[0]}" cy="${met[1]}" r="6" fill="var(--sg-point)"
         stroke="var(--background-fill-primary, #fff)" stroke-width="2"></circle>` : ''}
@@ -215,11 +214,11 @@ export function mount(home) {
     }
     const shift = doffs ? `(${written(disparity)} ${doffs < 0 ? '−' : '+'} ${written(Math.abs(doffs))}) px`
       : told.disparity;
-    find('[data-sum=z]').innerHTML = `<i>z</i> = <i>f</i>·<i>b</i> / ${doffs ? '(<i>d</i> + doffs)' : '<i>d</i>'}
+    find('[data-sum=z]').innerHTML = `<i>z</i> = <i>f</i>·<i>b</i> / ${doffs ? '(<i>d</i> + doffs)' : '<i>d</i>'}<br>
       = ${told.focal} · ${told.baseline} / ${shift} = <b>${written(z)} ${unit}</b>`;
     const slide = (z * z) / (focal * baseline);
-    find('[data-sum=error]').innerHTML = `δ<i>z</i> ≈ <i>z</i>² / (<i>f</i>·<i>b</i>) · δ<i>d</i>
-      = <b>${written(slide)} ${unit}</b> for each pixel that <i>d</i> is off
+    find('[data-sum=error]').innerHTML = `δ<i>z</i> ≈ <i>z</i>² / (<i>f</i>·<i>b</i>) · δ<i>d</i><br>
+      = <b>${written(slide)} ${unit}</b> for each px that <i>d</i> is off
       <small>(${(100 * slide / z).toFixed(1)} % of <i>z</i>)</small>`;
     find('[data-sum=places]').innerHTML = `<i>u</i><sub>l</sub> = ${written(uLeft)} px,
       <i>u</i><sub>r</sub> = <i>u</i><sub>l</sub> − <i>d</i> = ${written(uLeft - disparity)} px

@@ -40,10 +40,12 @@ def main() -> None:
     from core.scenes import (
         RenderSettings,
         correspondence,
+        random_scene,
         render,
         render_batch,
         render_clip,
         start_camera,
+        stereo_batch,
         story,
     )
     from core.scenes.library import scene
@@ -58,6 +60,20 @@ def main() -> None:
             120,
             timed(lambda w=world, c=camera: render(w, c, cpu)),
         )
+    terrain = scene("terrain")
+    hills = start_camera(terrain, 128, 128)
+    line(
+        "128×128, 2×2, all truth, terrain (102 things)",
+        600,
+        timed(lambda: render(terrain, hills, cpu), 5),
+    )
+    mixed = [random_scene(seed) for seed in range(12)]
+    views = [start_camera(made, 128, 128) for made in mixed]
+    line(
+        "128×128, 2×2, all truth, 12 random scenes",
+        12 * 120,
+        timed(lambda: [render(w, c, cpu) for w, c in zip(mixed, views, strict=True)], 3),
+    )
     world = table()
     places = [(-0.5 + 0.12 * k, -0.1, 0.2) for k in range(8)]
     clip = [world.moved("ball", place) for place in places]
@@ -67,6 +83,12 @@ def main() -> None:
     line("a story of 8 frames of 64×64, 2×2", 150, timed(lambda: story(next(seeds)), runs=25))
     one, two = start_camera(world, 128, 128), orbit(world.target, 2.5, 3, size=(128, 128))[1]
     line("128×128 flow and occlusion", 60, timed(lambda: correspondence(world, one, two)))
+    pairs = [random_scene(seed) for seed in range(8)]
+    line(
+        "8 stereo pairs of 64×64, a batch",
+        400,
+        timed(lambda: stereo_batch(pairs, 0.1, (64, 64), cpu), 5),
+    )
 
     if not torch.cuda.is_available():
         print("No GPU here: the bar of 5,000 64×64 frames a second wasn't measured.")
@@ -86,6 +108,15 @@ def main() -> None:
                 f"GPU, {count} frames of 64×64, {samples}×{samples}, all truth: "
                 f"{1000 * count / median:8.0f} frames a second"
             )
+    gpu = RenderSettings(device="cuda")
+    pairs = [random_scene(seed % 64) for seed in range(256)]
+
+    def stereo() -> None:
+        stereo_batch(pairs, 0.1, (64, 64), gpu)
+        torch.cuda.synchronize()
+
+    median, _, _ = timed(stereo, 8)
+    print(f"GPU, 256 random stereo pairs of 64×64, 2×2: {256000 / median:8.0f} pairs a second")
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def zoom_at(page, x, y, turns=3):
     page.mouse.move(x, y)  # a pointer that moves means the picture, not the page
     for _ in range(turns):
         page.mouse.wheel(0, -300)
-    page.wait_for_timeout(150)
+        page.wait_for_timeout(100)
 
 
 # ---------------------------------------------------------------- encode
@@ -628,7 +628,7 @@ def test_the_golden_depth_is_computed(geometry):
     # 452.9 px · 7.5 cm / 36 px = 94.35 cm; the error: 0.9435² / (452.9 · 0.075) = 2.62 cm a pixel.
     told = sums(geometry)
     assert "= 452.9 px · 0.0750 m / 36.00 px = 0.944 m" in told["z"]
-    assert "= 0.0262 m for each pixel" in told["error"]
+    assert "= 0.0262 m for each px" in told["error"]
     label = geometry.locator("#geometry svg").first.get_attribute("aria-label")
     # 33.9675 / 37 and / 35
     assert "0.944 m" in label and "between 0.918 and 0.970 m" in label

@@ -18,6 +18,7 @@ PHOTOS = (
     "astronaut", "brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "rocket",
     "hubble_deep_field", "immunohistochemistry", "page", "text", "moon", "retina", "cell",
 )  # fmt: skip
+PAINTED = ("brick_house", "plaster_house", "ground", "kiosk", "poster_wall", "window_wall")
 
 
 def texture(rng: np.random.Generator) -> np.ndarray:
@@ -168,13 +169,12 @@ def photo(rng: np.random.Generator) -> np.ndarray:
 
 
 def painting(rng: np.random.Generator) -> np.ndarray:
-    from core.scenes import painted, textures
+    from core.scenes import textures
 
     if rng.random() < 0.3:
         name = str(rng.choice(list(textures.PICTURES)))
     else:
-        name = f"painted:{rng.choice(list(painted.KINDS))}:{int(rng.integers(0, 12))}"
-        name += ":BOX" if "crate" in name else ""
+        name = f"painted:{rng.choice(PAINTED)}:{int(rng.integers(0, 12))}"
     return _crop(textures.picture(name), rng)
 
 
