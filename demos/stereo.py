@@ -106,7 +106,10 @@ def build(run: Callable[..., Run] = run) -> None:
 
     everything = [*files.all, *made.inputs]
     also = [made.widgets[n].input for n in ("example", "spoil", "dots_shape")]
-    also += [made.widgets[n].release for n in ("baseline_scale", "grain", "dots_disparity_px", "dots_noise")]
+    also += [
+        made.widgets[n].release
+        for n in ("baseline_scale", "grain", "dots_disparity_px", "dots_noise")
+    ]
     job.wire(work, show, everything, outputs, also=also, api_name="stereo")
     take.wire(state, panels.write_files)
     made.restore_from("stereo")

@@ -101,8 +101,18 @@ def judged(found: Run, *, progress: Progress = silent) -> tuple[Shown, str]:
         drawn = pictures.disparity_picture(fitted.disparity, low, high)
         about = f"{name}, fitted: scale {fitted.scale:.3g}, shift {fitted.shift:.3g} px"
         shown.append((drawn, about))
-        columns[name] = relative.scores(fitted.disparity, truth, pair.rig)
-    return shown, said + _table(columns, against)
+        if name == "Lower is nearer" and pair.rig is not None and fitted.scale > 0:
+            plane = relative.ground(fitted, pair.rig)
+            height = markup.number(plane.camera_height, pair.rig.unit)
+            said += (
+                f"<p>Read as a ground plane, the rule puts the camera {height} above it, tilted "
+                f"{plane.tilt_deg:.0f}° down.</p>"
+            )
+        try:
+            columns[name] = relative.scores(fitted.disparity, truth, pair.rig)
+        except InputError as error:  # a guess that says nothing of this picture
+            said += f"<p>{html.escape(f'{name}: {error}')}</p>"
+    return shown, said + (_table(columns, against) if columns else "")
 
 
 def _table(columns: dict[str, dict[str, float]], against: str) -> str:

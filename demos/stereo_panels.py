@@ -181,9 +181,10 @@ def glasses(state: gr.State, tab: gr.Tab) -> None:
     def draw(found: Run | None) -> dict:
         if found is None:
             return {shown: ""}
-        pair = found.pair
+        pair, d = found.pair, found.result.disparity
+        middle = round(float(np.nanmedian(d))) if np.isfinite(d).any() else 0
         made = [
-            (dots.anaglyph(pair.left, pair.right), "Red–cyan anaglyph"),
+            (dots.anaglyph(pair.left, pair.right, shift_px=middle), "Red–cyan anaglyph"),
             (dots.autostereogram(found.result.disparity), "Autostereogram of the disparity found"),
         ]
         return {shown: markup.pictures(made)}

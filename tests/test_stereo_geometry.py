@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.scenes import scene, stereo_pair
+from core.stereo import oak
 from core.stereo.geometry import (
     depth,
     depth_error,
@@ -63,6 +64,16 @@ def test_golden_distances(a, b, ruler_cm, percent):
     points = triangulate(GOLDEN[:, :2], GOLDEN[:, 2:4], OAK)
     found = float(distance(points[a - 1], points[b - 1]))
     assert abs(found - ruler_cm) / ruler_cm * 100 == pytest.approx(percent, abs=0.011)
+
+
+def test_the_page_shows_the_golden_table():
+    found = oak.measured()
+    assert np.array_equal(oak.MARKS, GOLDEN[:, :4]) and oak.RIG == OAK
+    assert np.abs(found.points - GOLDEN[:, [5, 6, 4]]).max() < 0.02
+    for a, b, ruler_cm, percent in RULED:
+        length, ruler = found.lengths[a, b]
+        assert ruler == ruler_cm
+        assert abs(length - ruler) / ruler * 100 == pytest.approx(percent, abs=0.011)
 
 
 # ---------------------------------------------------------------- rectified rigs

@@ -24,7 +24,7 @@ from core.stereo.calibrate import calibrate
 from core.stereo.cloud import point_cloud
 from core.stereo.geometry import depth, triangulate
 from core.stereo.methods import Found, find
-from core.stereo.mono import MODELS, mono
+from core.stereo.mono import MODELS
 from core.stereo.pairs import check_sizes
 from core.stereo.preflight import preflight
 from core.stereo.rectify import rectify
@@ -99,6 +99,8 @@ def _aligned(
 ) -> tuple[Found, str, str]:
     """Depth from the left picture alone, given scale and shift by the refined method: what was
     found, the model's id, and a sentence about the fit."""
+    from core.stereo.mono import mono  # not above: a name of this package can't be a module's too
+
     alone = mono(left, key=settings.method, progress=stage(progress, 0.0, 0.5))
     guide = find(left, right, replace(settings, method="refined"), stage(progress, 0.5, 1.0))
     fitted = align(alone.inverse_depth, guide.disparity, ~guide.occluded)

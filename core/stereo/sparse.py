@@ -196,8 +196,9 @@ def _followed(grey0: np.ndarray, grey1: np.ndarray) -> tuple[np.ndarray, np.ndar
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(soft1, soft0, there, there + move, **how)
         home = np.linalg.norm((back - corners)[:, 0], axis=1) < BACK_PX
         fine = home & (found.ravel() > 0) & (found_back.ravel() > 0)
-        better = fine & (error.ravel() < unlike)
-        best[better], unlike[better] = there[better], error.ravel()[better]
+        better = np.flatnonzero(fine)  # what wasn't found has no error to compare
+        better = better[error[better, 0] < unlike[better]]
+        best[better], unlike[better] = there[better], error[better, 0]
     sure = unlike < UNLIKE
     return corners[sure, 0] + 0.5, best[sure, 0] + 0.5  # OpenCV's first pixel centre is 0
 

@@ -469,9 +469,10 @@ export function mount(home, { emit, url }) {
   function paintCross(context, css) {
     const [x, y] = css.map(sharp);
     const gap = Math.max(4, scale() / 2 + 2);
+    const [[x0, y0], [x1, y1]] = [toCss([0, 0]), toCss(data.size)];
     cased(context, '#ffffff', 1, () => {
-      for (const [from, to] of [[[0, y], [x - gap, y]], [[x + gap, y], [width, y]],
-        [[x, 0], [x, y - gap]], [[x, y + gap], [x, height]]]) {
+      for (const [from, to] of [[[x0, y], [x - gap, y]], [[x + gap, y], [x1, y]],
+        [[x, y0], [x, y - gap]], [[x, y + gap], [x, y1]]]) {
         context.moveTo(...from);
         context.lineTo(...to);
       }

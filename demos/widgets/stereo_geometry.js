@@ -5,8 +5,8 @@
 // A wrong disparity turns the right ray, and the crossing slides along the left one: the farther
 // the point, the flatter the crossing and the longer the slide.
 
-const HEIGHT = 400; // css px
-const PAD = { left: 50, right: 12, top: 22, bottom: 52 }; // css px around the drawing
+const HEIGHT = 410; // css px
+const PAD = { left: 50, right: 12, top: 22, bottom: 62 }; // css px around the drawing
 const PLANE = 20; // css px from a camera to its image plane, at the rig's own f
 const APART = 0.4; // share of the width between the cameras, at the rig's own b
 const SPAN = { focal: [0.5, 2], baseline: [0.5, 1.8] }; // of the sliders, times the rig's value
@@ -187,7 +187,7 @@ export function mount(home) {
       </svg>
       ${line([left[0], ground + 40], [right[0], ground + 40], 'stroke="currentColor"')}
       ${[left, right].map(([x]) => line([x, ground + 36], [x, ground + 44], 'stroke="currentColor"')).join('')}
-      ${word([(left[0] + right[0]) / 2, ground + 34], `b = ${written(baseline)} ${unit}`, 'class="sg-halo"')}
+      ${word([(left[0] + right[0]) / 2, ground + 57], `b = ${written(baseline)} ${unit}`, 'class="sg-halo"')}
       ${pixel(Math.max(PAD.left, left[0] - half), 'left', 'start')}
       ${pixel(Math.min(width - PAD.right, right[0] + half), 'right', 'end')}
       ${camera(left, 'left', 'left')}${camera(right, 'right', 'right')}

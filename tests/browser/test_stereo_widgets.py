@@ -203,7 +203,7 @@ def zoom_at(page, x, y, turns=3):
     page.mouse.move(x - 5, y)
     page.mouse.move(x, y)  # a pointer that moves means the picture, not the page
     for _ in range(turns):
-        page.mouse.wheel(0, -300)
+        page.mouse.wheel(0, -200 * page.evaluate("devicePixelRatio"))
         page.wait_for_timeout(100)
 
 
@@ -312,7 +312,9 @@ def test_enlarged_pixels_have_sharp_edges(page):
     shot, box, _ = seen(page)
     left, top, right, bottom = (round(v) for v in spot(page))
     row = shot[round((top + bottom) / 2 - box["y"])]
-    kinds = [tuple(int(v) for v in c) for c in row[round(left - box["x"]) - 9 :][: right - left + 18]]
+    kinds = [
+        tuple(int(v) for v in c) for c in row[round(left - box["x"]) - 9 :][: right - left + 18]
+    ]
     assert set(kinds) <= {(255, 0, 255), (40, 40, 120)} | set(kinds[8:10]) | set(kinds[-10:-8])
     assert len(set(kinds)) <= 4
 
@@ -608,7 +610,8 @@ def test_fingers_pinch_drag_and_tap(open_view):
 def sums(page) -> dict[str, str]:
     found = page.locator("#geometry [data-sum]")
     return {
-        p.get_attribute("data-sum"): " ".join(p.inner_text().split()) for p in found.element_handles()
+        p.get_attribute("data-sum"): " ".join(p.inner_text().split())
+        for p in found.element_handles()
     }
 
 
@@ -635,13 +638,13 @@ def test_the_golden_depth_is_computed(geometry):
 
 
 def test_depth_follows_every_slider(geometry):
-    slide(geometry, "baseline", 0.15)
-    assert "= 1.887 m" in sums(geometry)["z"]
-    assert geometry.locator("#geometry [data-of=baseline] output").inner_text() == "0.150 m"
+    slide(geometry, "baseline", 0.1125)
+    assert "= 1.415 m" in sums(geometry)["z"]
+    assert geometry.locator("#geometry [data-of=baseline] output").inner_text() == "0.113 m"
     slide(geometry, "disparity", 18)
-    assert "= 3.774 m" in sums(geometry)["z"]
+    assert "= 2.831 m" in sums(geometry)["z"]
     slide(geometry, "focal", 226.45)
-    assert "= 1.887 m" in sums(geometry)["z"]
+    assert "= 1.415 m" in sums(geometry)["z"]
     geometry.locator("#geometry button").click()
     assert "= 0.944 m" in sums(geometry)["z"]
 
@@ -688,7 +691,9 @@ def test_parts_are_named_legible_and_fit(stereo_app, open_page, width, theme):
     page.locator("#view canvas").wait_for()
     page.locator("#geometry svg text").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert [f for f in page.evaluate(AUDIT) if "dv-" in f or "sg-" in f or "role=\"radio\"" in f] == []
+    assert [
+        f for f in page.evaluate(AUDIT) if "dv-" in f or "sg-" in f or 'role="radio"' in f
+    ] == []
     faults = page.evaluate(CONTRAST)
     ours = page.locator(".sl-widget").all_inner_texts()
     assert [f for f in faults if any(f[1] in text for text in ours)] == []
