@@ -141,7 +141,7 @@ def build(run: Callable[..., Run] = run) -> None:
         xy = float(event._data["x"]), float(event._data["y"])
         return {
             picked: xy,
-            view: views.depth_view(found, mark=xy),
+            view: views.marked(found, mark=xy),
             said: views.place_text(found, xy),
         }
 
@@ -156,7 +156,7 @@ def build(run: Callable[..., Run] = run) -> None:
             )
         ends = (float(d["x0"]), float(d["y0"])), (float(d["x1"]), float(d["y1"]))
         read = measure(found.result.disparity, found.pair.rig, *ends)
-        return {view: views.depth_view(found, ruler=(ends, read)), said: views.ruler_text(read)}
+        return {view: views.marked(found, ruler=(ends, read)), said: views.ruler_text(read)}
 
     view.picked(ui.guard(open_pixel, job.status), [state], [job.status, picked, view, said],
                 **ui.QUIET)  # fmt: skip

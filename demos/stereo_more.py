@@ -45,7 +45,7 @@ def one_picture(state: gr.State) -> None:
             "shift bends the space. The affine-invariant error sees neither."
         )
         with gr.Row():
-            scale = gr.Slider(0.25, 4, value=2, step=0.05, label="Scale of inverse depth")
+            scale = gr.Slider(0.25, 4, value=1.25, step=0.05, label="Scale of inverse depth")
             shift = gr.Slider(-1, 2, value=0.5, step=0.05, label="Shift of inverse depth")
         bent = ui.text()
         status = ui.text(elem_classes="status")

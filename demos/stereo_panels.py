@@ -172,8 +172,8 @@ class CloudView:
 def glasses(state: gr.State, tab: gr.Tab) -> None:
     """Both views in one picture, for red–cyan glasses or for bare eyes."""
     gr.Markdown(
-        "Left: look through red–cyan glasses, red on the left eye. Right: look through the "
-        "picture, as if at something behind it, until two neighbouring stripes meet."
+        "The anaglyph: look through red–cyan glasses, red on the left eye. The autostereogram: look "
+        "through the picture, as if at something behind it, until two neighbouring stripes meet."
     )
     shown = ui.text()
     status = ui.text(elem_classes="status")

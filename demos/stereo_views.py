@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.images import fit
+from core.images import digest, fit
 from core.stereo import pictures
 from core.stereo.geometry import Ruler
 from core.stereo.run import Run
@@ -22,12 +22,16 @@ HINT = (
 Place = tuple[float, float]
 
 
-def depth_view(
+def depth_view(found: Run) -> dict[str, Any]:
+    """The value of the DepthView: every layer of this result."""
+    return {**_same(found), "layers": _layers(found)}
+
+
+def marked(
     found: Run, mark: Place | None = None, ruler: tuple[tuple[Place, Place], Ruler] | None = None
 ) -> dict[str, Any]:
-    """The value of the DepthView: layers, a marked pixel, a measured distance."""
-    height, width = found.result.disparity.shape
-    value: dict[str, Any] = {"size": [width, height], "layers": _layers(found)}
+    """The same with a marked pixel or a measured distance; the layers stay as the page has them."""
+    value = _same(found)
     if mark is not None:
         value["marks"] = [{"x": mark[0], "y": mark[1], "label": "", "colour": "#0072b2"}]
         value["row"] = int(mark[1])
@@ -36,6 +40,12 @@ def depth_view(
         label = f"{markup.number(read.distance)} {read.unit}"
         value["segment"] = {"from": list(start), "to": list(end), "label": label}
     return value
+
+
+def _same(found: Run) -> dict[str, Any]:
+    height, width = found.result.disparity.shape
+    key = digest(found.result.disparity)[:16] + digest(found.pair.left)[:16]
+    return {"size": [width, height], "key": key}
 
 
 def _layers(found: Run) -> list[dict[str, Any]]:

@@ -63,6 +63,7 @@ def theme() -> themes.Base:
         block_title_text_weight="600",
         input_background_fill=PANEL,
         input_background_fill_dark=NIGHT,
+        input_border_width="1px",
         input_border_color=LINE,
         input_border_color_dark=NIGHT_LINE,
         button_primary_background_fill=ACCENT,
@@ -114,7 +115,6 @@ body:not(.dark) .cm-line, body:not(.dark) .cm-line span {{ color: var(--body-tex
 .blurb p {{ max-width: 75ch; color: var(--body-text-color-subdued); margin: 0 0 4px; }}
 .job {{ max-width: 420px; }}
 .html-container {{ padding: 0 !important; }}
-.secondary-wrap {{ border: 1px solid var(--border-color-primary); border-radius: 4px; }}
 .status .status {{ min-height: 0; }}
 .status {{ padding: 0 !important; min-height: 2.6em; font-size: .92rem; line-height: 1.35; }}
 .status .bar {{ height: 3px; background: var(--border-color-primary); margin-top: 6px; }}

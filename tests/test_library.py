@@ -15,6 +15,7 @@ from core.scenes.prompts import describe, mention, parse_prompt, prompt, say
 from core.scenes.render import RenderSettings, render
 from core.scenes.textures import picture
 from core.scenes.toys import COLOURS, albedo, in_view, is_free, is_seen, toy
+from core.scenes.views import orbit_views
 from core.types import InputError
 
 FAST = RenderSettings(samples=1)
@@ -155,6 +156,20 @@ def test_hills_stay_under_the_toys_and_the_eyes_and_rise_behind():
         assert describe(made).ground in ("grass", "sand")
 
 
+def test_orbits_see_no_wall_from_behind():
+    for seed in range(12):
+        made = random_scene(seed, SceneSettings(hills=0, pictures=1))
+        _, cameras = orbit_views(made, 12, (4, 4))
+        board = next(t for t in made.things if t.name == "wall")
+        turn = 2 * math.atan2(board.rotation[3], board.rotation[0])
+        back, right = (-math.sin(turn), math.cos(turn)), (math.cos(turn), math.sin(turn))
+        for camera in cameras:
+            gap = camera.c2w[:2, 3] - board.position[:2]
+            low = camera.c2w[2, 3] < board.size[2]
+            # behind it only above it, or far enough to a side to look past its end
+            assert gap @ back < 0 or not low or abs(gap @ right) > board.size[0] / 2
+
+
 def test_walls_stand_behind_all_toys_and_touch_none():
     for seed in range(100):
         made = random_scene(seed, SceneSettings(hills=0, pictures=1))
@@ -170,6 +185,7 @@ def test_walls_stand_behind_all_toys_and_touch_none():
         wide, x = rest[0].size[0], np.array(rest[0].position[:2])
         for part in rest[1:]:
             along = abs(np.dot(np.array(part.position[:2]) - x, (back[1], -back[0])))
+            assert np.dot(part.position[:2], back) + part.size[1] / 2 < np.dot(x, back) + 0.059
             assert along + part.size[0] / 2 < wide / 2, "pictures don't reach past the wall"
             assert part.position[2] + part.size[2] / 2 < rest[0].size[2]
 

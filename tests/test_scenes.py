@@ -276,8 +276,8 @@ def test_a_ray_that_starts_inside_a_torus_meets_its_wall_from_within():
     change = within != within[:, :1]
     first = np.where(change.any(1), t[change.argmax(1)], np.inf)
     half = torch.tensor(size, dtype=torch.float64)[:, None].expand(3, n) / 2
-    rays_in = (torch.from_numpy(v.T.copy()) for v in (o, d))
-    found = intersect(CODES["torus"], *rays_in, half, torch.zeros(4, 7, 1)).numpy()
+    starts, ways = torch.from_numpy(o.T.copy()), torch.from_numpy(d.T.copy())
+    found = intersect(CODES["torus"], starts, ways, half, torch.zeros(4, 7, 1)).numpy()
     assert within[:, 0].sum() > 500 and np.isfinite(first[within[:, 0]]).all()
     hit = np.isfinite(first)
     gap = first[hit] - found[hit]

@@ -99,24 +99,28 @@ def wall(rng: np.random.Generator, toys: list[Thing], eye: Vec, target: Vec) -> 
     behind = max(float(np.dot(toy.position, back)) + reach_m(toy) for toy in toys)
     front = max(behind + float(rng.uniform(0.15, 0.6)), 1.2) * back  # its face's lower middle
 
-    def box(name: str, along: float, z: float, size: Vec, material: Material) -> Thing:
-        x, y, _ = (front + along * right + (0.06 - (size[1] - 0.12) / 2) * back).tolist()
-        return Thing(name, "box", size, (x, y, z), turn, material)
+    def box(
+        name: str, along: float, z: float, wide: float, high: float, proud: float, look: Material
+    ) -> Thing:
+        """A board that stands `proud` metres out of the wall and ends inside it."""
+        thick = 0.12 if name == "wall" else proud + 0.04
+        x, y, _ = (front + along * right + (thick / 2 - proud) * back).tolist()
+        return Thing(name, "box", (wide, thick, high), (x, y, z), turn, look)
 
     if rng.random() < 0.5:
         image = str(rng.choice(list(MURALS)))
         wide, high = MURALS[image]
         look = Material((1, 1, 1), texture="image", image=image)
-        return [box("wall", float(rng.uniform(-0.3, 0.3)), high / 2, (wide, 0.12, high), look)]
+        return [box("wall", float(rng.uniform(-0.3, 0.3)), high / 2, wide, high, 0.0, look)]
     wide, high = float(rng.uniform(4.0, 6.5)), float(rng.uniform(1.5, 2.2))
     look = WALLS[int(rng.integers(len(WALLS)))]
-    made = [box("wall", float(rng.uniform(-0.4, 0.4)), high / 2, (wide, 0.12, high), look)]
+    made = [box("wall", float(rng.uniform(-0.4, 0.4)), high / 2, wide, high, 0.0, look)]
     frame = Material(FRAMES[int(rng.integers(len(FRAMES)))], gloss=0.4)
     n = int(rng.integers(1, 4))
     tall = float(rng.uniform(0.55, 0.8))
     for k, image in enumerate(rng.permutation(list(HUNG))[:n].tolist()):
         w, along, z = tall / HUNG[image], 1.15 * (k - (n - 1) / 2), 0.3 + tall / 2
-        made.append(box(f"frame {k + 1}", along, z, (w + 0.08, 0.15, tall + 0.08), frame))
+        made.append(box(f"frame {k + 1}", along, z, w + 0.08, tall + 0.08, 0.03, frame))
         picture = Material((1, 1, 1), texture="image", image=image)
-        made.append(box(f"picture {k + 1}", along, z, (w, 0.17, tall), picture))
+        made.append(box(f"picture {k + 1}", along, z, w, tall, 0.04, picture))
     return made

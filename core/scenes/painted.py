@@ -306,8 +306,8 @@ def poster_wall(rng: np.random.Generator) -> np.ndarray:
     return wall
 
 
-def poster(rng: np.random.Generator, kind: str) -> np.ndarray:
-    """One of six posters, 3 : 4."""
+def poster(rng: np.random.Generator, kind: str = "0") -> np.ndarray:
+    """One poster, 3 : 4, of six kinds."""
     return _poster(rng, 384, 512, int(kind))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,7 +150,8 @@ def _around(scene: Scene, n: int, size: tuple[int, int], seed: int) -> tuple[Cam
 
 
 def _sees(scene: Scene, eyes: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(N,) bool: is the first half of the way from each eye to the target free?"""
+    """(N,) bool: is the first half of the way from each eye to the target free, and all of it of
+    walls? What stands close around the target may hide it; a wall must not be seen from behind."""
     import torch
 
     from core.scenes.trace import Rays, blocked
@@ -159,7 +160,13 @@ def _sees(scene: Scene, eyes: np.ndarray, target: np.ndarray) -> np.ndarray:
     gap = target - eyes
     far = np.linalg.norm(gap, axis=1, keepdims=True)
     way = Rays(*(torch.from_numpy(rows.T.copy()) for rows in (eyes, gap / far)))
-    return ~blocked(pack([scene]), way, torch.from_numpy(far[:, 0] / 2)).numpy()
+    free = ~blocked(pack([scene]), way, torch.from_numpy(far[:, 0] / 2)).numpy()
+    large = 0.4 * far.max()
+    walls = tuple(t for t in scene.things if t.shape == "box" and sorted(t.size)[1] > large)
+    if walls:
+        only = pack([replace(scene, things=walls)])
+        free &= ~blocked(only, way, torch.from_numpy(far[:, 0] * 0.98)).numpy()
+    return free
 
 
 def _before_walls(scene: Scene, eyes: np.ndarray, radius: float) -> np.ndarray:

@@ -21,10 +21,12 @@ MOST_GAIN = 16.0
 
 @dataclass(frozen=True)
 class Exposure:
-    """left ≈ gain · right + offset, each (3,), in grey levels, channel by channel. level_left and
-    level_right: the median level at matched places, mean of the channels; differ and rest: the
-    median distance between left and right there, without sign, before and after equalising. NaN
-    where too few places can be compared; gain is 1 and offset 0 then."""
+    """left ≈ gain · right + offset, each (3,), in grey levels, channel by channel.
+
+    level_left and level_right: the median level at matched places, mean of the channels. differ
+    and rest: the median distance between left and right there, without sign, before and after
+    equalising. NaN where too few places can be compared; gain is 1 and offset 0 then.
+    """
 
     gain: np.ndarray
     offset: np.ndarray

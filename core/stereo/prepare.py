@@ -14,8 +14,9 @@ import numpy as np
 
 from core.images import as_rgb
 from core.stereo.exposure import equalised, exposure
+from core.stereo.findings import Finding, fitting_range
 from core.stereo.pairs import check_sizes
-from core.stereo.preflight import Finding, Preflight, fitting_range
+from core.stereo.preflight import Preflight
 from core.stereo.sparse import sparse_matches
 from core.stereo.types import Calibration, StereoSettings
 from core.types import Rig, Settings, setting

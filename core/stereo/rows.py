@@ -56,8 +56,8 @@ def fit_rows(
         rotation_deg=math.degrees(math.atan2(b, 1 + c)),
         scale=math.hypot(1 + c, b),
         median_px=float(np.median(kept)) * unit_px if len(kept) else math.nan,
-        spread_px=_spread(kept) * unit_px,
-        rest_px=_spread(kept - design[agree] @ plane) * unit_px,
+        spread_px=spread(kept) * unit_px,
+        rest_px=spread(kept - design[agree] @ plane) * unit_px,
     )
 
 
@@ -113,7 +113,8 @@ def _told(design: np.ndarray, v: np.ndarray) -> np.ndarray:
     return told
 
 
-def _spread(values: np.ndarray) -> float:
+def spread(values: np.ndarray) -> float:
+    """1.48 × the median distance from the median: sigma, were it not for outliers. NaN of none."""
     if not len(values):
         return math.nan
     return float(1.4826 * np.median(np.abs(values - np.median(values))))

@@ -34,6 +34,7 @@ NEIGHBOURS, ALLIES = 8, 2  # so many of the nearest must move alike
 ALIKE = 0.02, 0.15  # in picture widths, and per distance
 PATCH_PX, NEAR_PX = 15, 6  # a patch, and how far from its partner another likeness counts
 STILL_BLUR_PX = 2.5
+ALIKE_SOFT = 0.8  # correlation of the blurred pictures from which a move can be told
 PEER = 0.02  # of correlation; another place that is less alike by less than this is a peer
 
 
@@ -83,10 +84,13 @@ def two_views(points0: np.ndarray, points1: np.ndarray, unit_px: float = 1.0) ->
 
     if len(points0) < 8:
         return np.ones(len(points0), bool)
-    _, inliers = cv2.findFundamentalMat(
-        points0.astype(np.float64), points1.astype(np.float64), cv2.USAC_MAGSAC,
-        ransacReprojThreshold=THRESHOLD_PX * unit_px, confidence=0.9999, maxIters=10_000,
-    )  # fmt: skip
+    try:
+        _, inliers = cv2.findFundamentalMat(
+            points0.astype(np.float64), points1.astype(np.float64), cv2.USAC_MAGSAC,
+            ransacReprojThreshold=THRESHOLD_PX * unit_px, confidence=0.9999, maxIters=10_000,
+        )  # fmt: skip
+    except cv2.error:  # points on a line, which OpenCV meets with a failed assertion
+        inliers = None
     return np.ones(len(points0), bool) if inliers is None else inliers.ravel() > 0
 
 
@@ -128,20 +132,25 @@ def alone_in_row(
 def stillness_px(left: np.ndarray, right: np.ndarray) -> float:
     """How far the pictures' content moved by the look of it: the RMS of their difference over that
     of the gradient, both blurred and without the share of noise. Right for moves below a pixel or
-    two, and large for others; differences of exposure don't count. NaN for flat pictures."""
+    two, and larger for others; differences of exposure don't count. NaN where the pictures are
+    flat or not alike at all."""
     import cv2
 
     small = (fit(as_rgb(picture), 1000)[0] for picture in (left, right))
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in small]
     soft0, soft1 = (cv2.GaussianBlur(grey, (0, 0), STILL_BLUR_PX) for grey in greys)
-    slope = float(((soft0 - soft0.mean()) * (soft1 - soft1.mean())).mean())
-    gain = slope / max(float(soft1.var()), 1e-9)
-    apart = soft0 - gain * soft1
-    noise = float((greys[0] - gain * greys[1] - apart).var()) / (4 * np.pi * STILL_BLUR_PX**2)
     gradient = float((cv2.Sobel(soft0, cv2.CV_32F, 1, 0) ** 2).mean()) / 64
-    if gradient < 1e-3:
+    product = float(((soft0 - soft0.mean()) * (soft1 - soft1.mean())).mean())
+    if gradient < 1e-3 or not product > ALIKE_SOFT * float(soft0.std() * soft1.std()):
         return float("nan")
-    return float(np.sqrt(max(float(apart.var()) - 1.2 * noise, 0.0) / gradient))
+    gain = product / float(soft1.var())
+    apart = soft0 - gain * soft1
+    fine = greys[0] - gain * greys[1] - apart
+    # the median's sigma, since fine texture that moved isn't noise; of white noise a blur leaves
+    # 1 / (4 π σ²), and a fifth is added because the rest that `fine` holds is a little less
+    sigma = 1.4826 * float(np.median(np.abs(fine - np.median(fine))))
+    noise = 1.2 * sigma**2 / (4 * np.pi * STILL_BLUR_PX**2)
+    return float(np.sqrt(max(float(apart.var()) - noise, 0.0) / gradient))
 
 
 def contrasted(image: np.ndarray) -> np.ndarray:
@@ -191,7 +200,7 @@ def _followed(grey0: np.ndarray, grey1: np.ndarray) -> tuple[np.ndarray, np.ndar
         "flags": cv2.OPTFLOW_USE_INITIAL_FLOW,
     }  # fmt: skip
     for start in STARTS:
-        move = np.float32([round(start * grey0.shape[1]), 0])
+        move = np.array([round(start * grey0.shape[1]), 0], np.float32)
         there, found, error = cv2.calcOpticalFlowPyrLK(soft0, soft1, corners, corners - move, **how)
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(soft1, soft0, there, there + move, **how)
         home = np.linalg.norm((back - corners)[:, 0], axis=1) < BACK_PX
@@ -206,11 +215,12 @@ def _followed(grey0: np.ndarray, grey1: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _allied(points0: np.ndarray, points1: np.ndarray, width: int) -> np.ndarray:
     """(N,) bool: matches that move as some of their nearest neighbours do, give or take what
     depth and a turned camera make of it."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     if len(points0) <= NEIGHBOURS:
         return np.ones(len(points0), bool)
-    far, near = cKDTree(points0).query(points0, NEIGHBOURS + 1)
+    far, near = KDTree(points0).query(points0, NEIGHBOURS + 1)
+    far, near = np.asarray(far), np.asarray(near)  # (N, 1 + neighbours), itself the first
     moves = points1 - points0
     unlike = np.linalg.norm(moves[near[:, 1:]] - moves[:, None], axis=2)
     allies = unlike < ALIKE[0] * width + ALIKE[1] * far[:, 1:]

@@ -33,8 +33,7 @@ const STYLE = `
 .dv .dv-blend { display: inline-flex; gap: 8px; align-items: center; min-height: 34px; margin: 0; }
 .dv .dv-blend input { width: 110px; min-width: 60px; margin: 0;
   accent-color: var(--color-accent, #2563eb); }
-.dv-blend:has(:disabled) { opacity: 0.5; }
-.dv canvas { display: block; width: 100%; border-radius: 4px; cursor: crosshair;
+.dv canvas { display: block; border-radius: 4px; cursor: crosshair;
   user-select: none; -webkit-tap-highlight-color: transparent; }
 .dv canvas[data-dragged] { cursor: grabbing; }
 .dv button:focus-visible, .dv canvas:focus-visible {
@@ -123,6 +122,7 @@ export function mount(home, { emit, url }) {
 
   const layerOf = (called) => data.layers.find((layer) => layer.name === called);
   const left = () => data.layers.find((layer) => LEFT.test(layer.name));
+  const room = () => Math.floor(home.getBoundingClientRect().width);
   const fit = () => Math.min(width / data.size[0], TALLEST / data.size[1]);
   const scale = () => fit() * view.zoom;
   const toCss = ([x, y]) =>
@@ -302,12 +302,13 @@ export function mount(home, { emit, url }) {
   }
 
   function resize() {
-    width = home.clientWidth;
+    width = room();
     if (!data || !width) return;
-    height = fit() * data.size[1];
+    height = Math.ceil(fit() * data.size[1]);
     const ratio = window.devicePixelRatio || 1;
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
+    canvas.style.width = `${width}px`; // whole numbers, or the browser would stretch it a little
     canvas.style.height = `${height}px`;
     settle();
   }
@@ -529,8 +530,10 @@ export function mount(home, { emit, url }) {
   let hovered = null; // where the pointer was last; as fine as `lifted`
 
   const placeOf = ({ clientX, clientY }) => {
-    const box = canvas.getBoundingClientRect();
-    return [clientX - box.left, clientY - box.top];
+    const { left: x, top: y } = canvas.getBoundingClientRect();
+    const ratio = window.devicePixelRatio || 1;
+    const painted = (v) => Math.round(v * ratio) / ratio; // browsers paint at whole device pixels
+    return [clientX - painted(x), clientY - painted(y)];
   };
   const aim = (css) => {
     const place = toPicture(css);
@@ -654,7 +657,7 @@ export function mount(home, { emit, url }) {
   blend.oninput = redraw;
   document.fonts.addEventListener('loadingdone', redraw);
   new ResizeObserver(() => {
-    if (home.clientWidth !== width) resize();
+    if (room() !== width) resize();
   }).observe(home);
 
   return { show };

@@ -16,8 +16,8 @@ const NEAREST = 0.5; // times the depth at the start: its near end
 const STYLE = `
 .sg { color: var(--body-text-color, #1f2937); font-size: 14px; line-height: 1.45;
   --sg-left: #0072b2; --sg-right: #b45309; --sg-point: var(--body-text-color, #111);
-  --sg-band: #d55e00; }
-.dark .sg { color-scheme: dark; --sg-left: #56b4e9; --sg-right: #e69f00; --sg-band: #ff8c42; }
+  --sg-band: #a8327e; }
+.dark .sg { color-scheme: dark; --sg-left: #56b4e9; --sg-right: #e69f00; --sg-band: #f0a3cf; }
 .sg-body { display: grid; gap: 14px 28px; grid-template-columns: minmax(0, 1fr) minmax(0, 340px); }
 .sg-narrow .sg-body { grid-template-columns: minmax(0, 1fr); }
 .sg-drawing { display: block; width: 100%; height: ${HEIGHT}px; }
@@ -125,7 +125,7 @@ export function mount(home) {
     if (!rig || !across) return;
     find('.sg').classList.toggle('sg-narrow', across < 720);
     write();
-    const width = svg.clientWidth;
+    const { width } = svg.getBoundingClientRect();
     const inner = width - PAD.left - PAD.right;
     const ground = HEIGHT - PAD.bottom; // where the cameras stand
     const sx = (APART * inner) / rig.baseline; // css px per unit sideways, and in depth

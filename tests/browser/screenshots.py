@@ -18,7 +18,7 @@ WIDTHS = {1280: 900, 390: 844}  # px: a laptop's window and a telephone
 
 def settled(page) -> None:
     """Wait until the tab's example has run and nothing on the page moves for a while."""
-    page.locator(".headline .html-container b").first.wait_for(timeout=60_000)
+    page.locator(".headline .html-container b:visible").first.wait_for(timeout=60_000)
     page.wait_for_function("document.fonts.status === 'loaded'")
     page.wait_for_timeout(800)
 
@@ -30,7 +30,9 @@ def open_all(page) -> None:
     page.wait_for_timeout(500)
     for name in ("Compare", "Write the files"):
         page.get_by_role("button", name=name, exact=True).locator("visible=true").last.click()
-    page.locator(".panel .pictures figure").nth(1).wait_for(timeout=60_000)
+    compare = page.locator(".panel:visible", has=page.locator("> button", has_text="Compare"))
+    methods = compare.locator("input[type=checkbox]:checked").count()
+    compare.locator("table.facts th.n").nth(methods - 1).wait_for(timeout=60_000)
     page.locator(".file-preview a").first.wait_for(timeout=60_000)
     page.wait_for_timeout(800)
 
