@@ -198,11 +198,15 @@ def _input(made: ui.Controls) -> Files:
         made.draw("side_by_side")
         left, right = photo("Left picture"), photo("Right picture")
         with gr.Accordion("Rig", open=False):
-            gr.Markdown("Focal length and baseline turn disparity into depth. Or give a file.")
-            rig = gr.File(label="calib.txt, OpenCV YAML or XML, or our JSON", height=110)
+            gr.Markdown(
+                "Focal length and baseline turn disparity into depth. Or give a file: Middlebury's "
+                "calib.txt, OpenCV YAML or XML, or our JSON."
+            )
+            rig = gr.File(label="Rig file", height=140)
             made.draw("focal_px", "baseline", "rig_unit", "cx_px", "cy_px", "doffs_px")
         with gr.Accordion("I know the truth", open=False):
-            truth = gr.File(label="PFM, KITTI PNG, NPY, or 8-bit PNG with its scale", height=110)
+            gr.Markdown("PFM, KITTI's PNG, NPY, or an 8-bit PNG with its scale.")
+            truth = gr.File(label="Truth file", height=140)
             made.draw("truth_scale")
 
     def arrange(chosen: str, both: bool) -> dict:

@@ -130,7 +130,7 @@ def test_both_ways_are_probabilities_of_either_pixel(first: int) -> None:
     sharp = torch.rand(2, 1, 2, 19, generator=draw) + 0.5
     count = 6
     product = learned.scores(left, right, first, count)
-    of_left, of_right = learned.both_ways(product, sharp[0], sharp[1], first)
+    of_left, of_right = fit.both_ways(product, sharp[0], sharp[1], first)
     inside = 0 <= (torch.arange(19)[:, None] - first - torch.arange(count))
     inside &= (torch.arange(19)[:, None] - first - torch.arange(count)) < 19
     assert torch.allclose(of_left.exp().sum(-1)[:, :, inside.any(1)], torch.ones(1), atol=1e-5)

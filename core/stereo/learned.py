@@ -7,10 +7,9 @@ One branch keeps the full resolution, so that thin things stay thin; one looks a
 that a bare wall borrows the texture at its end. The network was shown made-up worlds only
 (core.stereo.train), where each partner is known exactly.
 
-The scalar products of a row's directions, for all d, are scores. Softmax over d makes them the
-probability that d is right for the left pixel; softmax over the left pixels that claim the same
-right pixel makes it one for that pixel. Both count, since partners choose each other. Their
-negative logarithm is the cost, which goes the same semi-global way as the hand-made one.
+What two pixels cost is how far apart their directions are, 1 − cos. The network is hard to fool
+but looks at a whole neighbourhood, so its borders are soft; census and colour are easily fooled
+but sharp. The mean of both costs goes the same semi-global way as the hand-made one alone.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ WIDE, DEEP, FEATURES = 48, 64, 48  # channels at full and at half resolution, an
 CONTEXT = 2  # more convolutions at half resolution; each widens the view by 4 px
 BLOCK = 128  # columns of the left picture that are compared at once
 ROWS = 32  # rows that are compared at once
-NATS = 10.0  # a probability of e^−10 costs as much as one of 0
 
 
 # ---------------------------------------------------------------- the network
@@ -118,36 +116,6 @@ def scores(left: Tensor, right: Tensor, first: int, count: int) -> Tensor:
     return torch.cat(parts, 1).reshape(batch, height, width, count)
 
 
-def both_ways(
-    product: Tensor, sharp_left: Tensor, sharp_right: Tensor, first: int
-) -> tuple[Tensor, Tensor]:
-    """log p(d | left pixel) and log p(d | right pixel), both (B, H, W, D) over the left picture.
-
-    product as of `scores`; sharp_left, sharp_right (B, H, W). −1e4 where the partner lies
-    outside the right picture.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    batch, height, width, count = product.shape
-    partner = torch.arange(width)[:, None] - first - torch.arange(count)
-    outside = (partner < 0) | (partner >= width)
-    of_left = (product * sharp_left[..., None]).masked_fill(outside, -1e4)
-    of_left = of_left.log_softmax(3)
-    index = partner.clamp(0, width - 1)
-    claims = (product * sharp_right[:, :, index]).masked_fill(outside, -1e4)
-    # the right pixel x − d is claimed by x at d: shear the block so that its claims share a row
-    before, after = max(-first, 0) + count, max(first, 0) + count
-    sheared = F.pad(claims, (0, 0, before, after), value=-1e4).contiguous()
-    wide = sheared.shape[2]
-    sheared = sheared.as_strided(
-        (batch, height, width, count), (height * wide * count, wide * count, count, count + 1),
-        sheared.storage_offset() + (before + first) * count,
-    )  # fmt: skip
-    total = sheared.logsumexp(3)  # (B, H, W) of the right picture
-    return of_left, (claims - total[:, :, index]).masked_fill(outside, -1e4)
-
-
 # ---------------------------------------------------------------- the cost
 
 
@@ -182,16 +150,15 @@ def volume_by(
     first = settings.min_disparity_px
     height, width = left.shape[:2]
     count = settings.max_disparity_px - first
-    rows = np.empty((height, count, width), np.int16)
+    rows = cost.volume(left, right, settings, "refined").transpose(0, 2, 1)
+    partner = np.arange(width) - np.arange(first, first + count)[:, None]
+    inside = (partner >= 0) & (partner < width)
     with torch.inference_mode():
         both = torch.from_numpy(np.stack([left, right])).permute(0, 3, 1, 2).float()
-        way, sharp = features(weights, both)
+        way, _ = features(weights, both)
         for start in range(0, height, ROWS):
             part = slice(start, start + ROWS)
-            product = scores(way[:1, part], way[1:, part], first, count)
-            of_left, of_right = both_ways(product, sharp[:1, part], sharp[1:, part], first)
-            nats = (of_left + of_right).mul_(-0.5)
-            price = (nats * (cost.FULL / NATS)).clamp_(max=cost.FULL)
-            price = torch.where(nats > 1e3, float(cost.NOWHERE), price)
-            rows[part] = price[0].round().to(torch.int16).transpose(1, 2).numpy()
+            apart = 1 - scores(way[:1, part], way[1:, part], first, count)[0].transpose(1, 2)
+            price = apart.mul_(cost.FULL).clamp_(0, cost.FULL).to(torch.int16).numpy()
+            np.copyto(rows[part], (rows[part] + price) // 2, where=inside)
     return rows.transpose(0, 2, 1)

@@ -32,7 +32,7 @@ from core.stereo.findings import (
 )
 from core.stereo.pairs import check_sizes
 from core.stereo.rows import Rows, fit_rows, spread
-from core.stereo.sparse import all_matches, alone_in_row, two_views
+from core.stereo.sparse import all_matches, allied, alone_in_row, two_views
 from core.stereo.types import StereoSettings
 from core.types import Rig
 
@@ -93,7 +93,8 @@ def preflight(
         agree = np.zeros(len(agree), bool)
     points0, points1 = points0[agree], points1[agree]
     offsets = _disparities(points0, points1, rows, (width, height))
-    told = offsets[alone_in_row(left, right, points0, points1)]
+    alone = alone_in_row(left, right, points0, points1)
+    told = offsets[alone][allied(points0[alone], points1[alone], width)]
     low, high = extent(told)
     light = exposure(left, right, points0, points1)
     v = points1[:, 1] - points0[:, 1]

@@ -2,8 +2,8 @@
 
 In a rectified pair a point and its partner have equal rows. What is left of a difference,
 v = y_right − y_left, tells its cause: a shift is the same everywhere, a turned picture has v grow
-from left to right, a scaled one from top to bottom. So v = a + b·x + c·y is fitted, whatever the
-depths are.
+from left to right, a scaled one from top to bottom, and cameras that look towards each other pull the
+corners apart. So v = a + b·x + c·y + k·x·y is fitted, whatever the depths are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 TOLERANCE_PX = 1.5  # a match this close to the fitted rows agrees with them
 TRIES = 400
+FEWEST = 6  # matches to which the numbers are fitted
 STEEPEST = 0.4  # of b and c; beyond it lie wrong matches only
 SURE = 4.0  # standard errors from 0
 LEAST_NOISE_PX = 0.15  # of a match; a handful that agree better do so by chance
@@ -22,20 +23,21 @@ LEAST_NOISE_PX = 0.15  # of a match; a handful that agree better do so by chance
 
 @dataclass(frozen=True)
 class Rows:
-    """agree (N,) bool: matches that obey the fitted rows. shift_px at the picture's middle, down
-    is positive; rotation_deg of the right picture against the left one, clockwise is positive;
-    scale of the right picture over the left one. median_px and spread_px of v over the matches
-    that agree: median, and 1.48 × the median distance from it. rest_px is the spread of what the
-    fit leaves. A number that isn't surely different from none is none: 0, and 1 for the scale.
+    """What the fit tells; a number that isn't surely different from none is none.
+
+    agree (N,) bool: matches that obey the fitted rows. shift_px at the picture's middle, down is
+    positive; rotation_deg of the right picture against the left one, clockwise is positive; scale
+    of the right picture over the left one; keystone_px at the lower right corner. median_px and
+    spread_px of v over the matches that agree: median, and 1.48 × the median distance from it.
     """
 
     agree: np.ndarray
     shift_px: float
     rotation_deg: float
     scale: float
+    keystone_px: float
     median_px: float
     spread_px: float
-    rest_px: float
 
 
 def fit_rows(
@@ -45,19 +47,22 @@ def fit_rows(
     tolerances are in units of unit_px, which is above 1 for pictures matched at reduced size."""
     middle = (points_left.astype(float) + points_right) / 2 - np.array(size) / 2
     v = (points_right[:, 1].astype(float) - points_left[:, 1]) / unit_px
-    design = np.column_stack([np.ones(len(v)), middle / unit_px])  # (N, 3)
-    plane = _refined(design, v, _consensus(design, v))
-    agree = np.abs(v - design @ plane) < TOLERANCE_PX
-    a, b, c = _told(design[agree], v[agree])
+    x, y = middle.T / unit_px
+    corner = size[0] * size[1] / 4 / unit_px**2
+    design = np.column_stack([np.ones(len(v)), x, y, x * y / corner])  # (N, 4)
+    numbers = np.append(_consensus(design[:, :3], v), 0.0)
+    numbers = _refined(design, v, numbers)
+    agree = np.abs(v - design @ numbers) < TOLERANCE_PX
+    a, b, c, k = _told(design[agree], v[agree])
     kept = v[agree]
     return Rows(
         agree=agree,
         shift_px=a * unit_px,
         rotation_deg=math.degrees(math.atan2(b, 1 + c)),
         scale=math.hypot(1 + c, b),
+        keystone_px=k * unit_px,
         median_px=float(np.median(kept)) * unit_px if len(kept) else math.nan,
         spread_px=spread(kept) * unit_px,
-        rest_px=spread(kept - design[agree] @ plane) * unit_px,
     )
 
 
@@ -86,20 +91,20 @@ def _support(errors: np.ndarray) -> np.ndarray:
     return np.maximum(0, 1 - (errors / TOLERANCE_PX) ** 2).sum(-1)
 
 
-def _refined(design: np.ndarray, v: np.ndarray, plane: np.ndarray) -> np.ndarray:
-    """The plane by least squares over the matches near it, again and again."""
-    for _ in range(5):
-        near = np.abs(v - design @ plane) < TOLERANCE_PX
-        if near.sum() < 4:
-            return plane
-        plane = np.linalg.lstsq(design[near], v[near], rcond=None)[0]
-    return plane
+def _refined(design: np.ndarray, v: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The numbers (4,) by least squares over the matches near what they say, again and again."""
+    for _ in range(8):
+        near = np.abs(v - design @ numbers) < TOLERANCE_PX
+        if near.sum() < FEWEST:
+            return numbers
+        numbers = np.linalg.lstsq(design[near], v[near], rcond=None)[0]
+    return numbers
 
 
 def _told(design: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """(3,): the plane's numbers that are surely not 0; the others are dropped, the least sure one
+    """(4,): the numbers that are surely not 0; the others are dropped, the least sure one
     first, because a shift seen at one side of the picture only could be a rotation as well."""
-    kept, told = [0, 1, 2], np.zeros(3)
+    kept, told = [0, 1, 2, 3], np.zeros(4)
     while kept and len(v) > len(kept) + 2:
         some = design[:, kept]
         numbers = np.linalg.lstsq(some, v, rcond=None)[0]

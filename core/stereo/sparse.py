@@ -72,7 +72,7 @@ def all_matches(
     if len(points0) < PLENTY and grey0.shape == grey1.shape:
         more0, more1 = _followed(grey0, grey1)
         points0, points1 = np.concatenate([points0, more0]), np.concatenate([points1, more1])
-    sure = _allied(points0, points1, grey0.shape[1])
+    sure = allied(points0, points1, grey0.shape[1])
     points0, points1 = points0[sure] / factors0, points1[sure] / factors1
     return points0.astype(np.float32), points1.astype(np.float32)
 
@@ -212,7 +212,7 @@ def _followed(grey0: np.ndarray, grey1: np.ndarray) -> tuple[np.ndarray, np.ndar
     return corners[sure, 0] + 0.5, best[sure, 0] + 0.5  # OpenCV's first pixel centre is 0
 
 
-def _allied(points0: np.ndarray, points1: np.ndarray, width: int) -> np.ndarray:
+def allied(points0: np.ndarray, points1: np.ndarray, width: int) -> np.ndarray:
     """(N,) bool: matches that move as some of their nearest neighbours do, give or take what
     depth and a turned camera make of it."""
     from scipy.spatial import KDTree

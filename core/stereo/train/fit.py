@@ -1,7 +1,8 @@
 """Fitting the matching cost: every visible pixel of a made-up pair is a question with an answer.
 
-The answer, a disparity between two whole numbers, is shared between them; the loss is the
-cross-entropy of both probabilities that `learned.both_ways` gives.
+Softmax over d makes a row's scores the probability that d is right for the left pixel; softmax
+over the left pixels that claim the same right pixel makes it one for that pixel. Both count, since
+partners choose each other: the loss is the cross-entropy of both.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def loss(
     way, sharp = learned.features(weights, both, rows)
     n = len(samples)
     product = learned.scores(way[:n], way[n:], 0, COUNT)
-    of_left, of_right = learned.both_ways(product, sharp[:n], sharp[n:], 0)
+    of_left, of_right = both_ways(product, sharp[:n], sharp[n:], 0)
     truth = torch.from_numpy(np.stack([s.disparity[rows] for s in samples]))
     known = torch.from_numpy(np.stack([s.visible[rows] for s in samples]))
     known = known & (truth >= 0) & (truth < COUNT - 1)
@@ -67,6 +68,36 @@ def loss(
         above = log_p.gather(3, index + 1)[..., 0][known].clamp(min=-50)
         total = total - (weight * ((1 - share) * below + share * above)).sum()
     return total / (2 * weight.sum())
+
+
+def both_ways(
+    product: Tensor, sharp_left: Tensor, sharp_right: Tensor, first: int
+) -> tuple[Tensor, Tensor]:
+    """log p(d | left pixel) and log p(d | right pixel), both (B, H, W, D) over the left picture.
+
+    product as of learned.scores; sharp_left, sharp_right (B, H, W). −1e4 where the partner lies
+    outside the right picture.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    batch, height, width, count = product.shape
+    partner = torch.arange(width)[:, None] - first - torch.arange(count)
+    outside = (partner < 0) | (partner >= width)
+    of_left = (product * sharp_left[..., None]).masked_fill(outside, -1e4)
+    of_left = of_left.log_softmax(3)
+    index = partner.clamp(0, width - 1)
+    claims = (product * sharp_right[:, :, index]).masked_fill(outside, -1e4)
+    # the right pixel x − d is claimed by x at d: shear the block so that its claims share a row
+    before, after = max(-first, 0) + count, max(first, 0) + count
+    sheared = F.pad(claims, (0, 0, before, after), value=-1e4).contiguous()
+    wide = sheared.shape[2]
+    sheared = sheared.as_strided(
+        (batch, height, width, count), (height * wide * count, wide * count, count, count + 1),
+        sheared.storage_offset() + (before + first) * count,
+    )  # fmt: skip
+    total = sheared.logsumexp(3)  # (B, H, W) of the right picture
+    return of_left, (claims - total[:, :, index]).masked_fill(outside, -1e4)
 
 
 def _weight(samples: list[Sample]) -> Tensor:

@@ -85,7 +85,8 @@ def whole(pairs: list[Sample], weights: Mapping[str, Tensor]) -> dict[str, float
             for name in ("sgbm", "refined")
         }
         began = time.perf_counter()
-        answers["learned"] = learned.solve_by(weights, pair.left, pair.right, settings).disparity
+        volume = learned.volume_by(weights, pair.left, pair.right, settings)
+        answers["learned"] = methods.solve(volume, pair.left, settings).disparity
         took = time.perf_counter() - began
         values = {name: bad(found, pair.disparity, 2.0) for name, found in answers.items()}
         for name, value in (values | {"seconds": took}).items():
