@@ -433,6 +433,26 @@ def test_textures_stay_on_a_moved_thing(texture):
     assert still.albedo[still.ids > 0].std(0).max() > 0.03
 
 
+def test_grain_belongs_to_the_surface_and_keeps_its_mean():
+    """A wall straight ahead, from two places: the same grain at the same point, at any distance."""
+    wall = Thing("wall", "plane", (40, 40, 0), (0, 5, 0), (0.5**0.5, 0.5**0.5, 0, 0))
+    plain = Scene("wall", (wall,), Light(radius_m=0, strength=0, ambient=1))
+    here = look_at((0, 0, 0), (0, 5, 0), 160, 120)
+    there = moved(here, right_m=20 * 5 / here.K[0, 0])  # 20 px at 5 m
+
+    def seen(scene: Scene, camera: Camera) -> np.ndarray:
+        return render(scene, camera).rgb.astype(float)
+
+    first, second = (seen(plain.rough(0.3), camera) for camera in (here, there))
+    assert np.abs(first[:, 20:] - second[:, :-20]).mean() < 3
+    assert np.abs(first[:, 20:] - second[:, 20:]).mean() > 6, "shifted, it is another place"
+    assert first.mean() == pytest.approx(seen(plain, here).mean(), rel=0.03)
+    for away in (-1, -10, -100):
+        far = seen(plain.rough(0.3), look_at((0, away, 0), (0, 5, 0), 64, 48, 2.0))
+        assert np.abs(np.diff(far, axis=1)).mean() > 3, "some grains are about a pixel wide"
+    assert np.array_equal(render(plain.rough(0), here).rgb, render(plain, here).rgb)
+
+
 def test_checker_by_hand():
     look = Material((1, 1, 1), (0, 0, 0), "checker", 1.0)
     camera = look_at((2, 2, 3), (2, 2, 0), 60, 60, 90)

@@ -37,7 +37,7 @@ class Material:
     size of its features in metres; image names a picture of scenes.textures when the texture is
     'image'. gloss in [0, 1] is the strength of the highlight, mirror in [0, 1] the share of light
     that is reflected as in a mirror; rough in [0, 1] is by how much the colour varies in grains of
-    every size, down to a pixel, as that of real surfaces does.
+    every size, down to a pixel, as that of real surfaces does (the truth's albedo is without it).
     """
 
     colour: Vec = (0.7, 0.7, 0.7)

@@ -19,7 +19,7 @@ from core.stereo.types import StereoSettings
 from core.types import Rig
 
 LEAST = 7  # matches in agreement; fewer may agree by chance
-ROWS_PX = 0.75  # RMS offset of rows over the picture that spoils a dense match
+ROWS_PX = 0.75  # RMS offset of rows at the matches that spoils a dense match
 TURNED_DEG, SCALED = 0.2, 0.004
 STILL_PX = 0.6  # nothing moves more: no parallax
 BACK_PX = 1.0  # less may be a slip of the match
@@ -95,8 +95,7 @@ def rows_off(rows: Rows, size: tuple[int, int], unit_px: float) -> Finding | Non
     turned, scaled = math.tan(math.radians(rows.rotation_deg)), rows.scale - 1
     by_turn, by_scale = (abs(turned) * width / 12**0.5, abs(scaled) * height / 12**0.5)
     by_keystone = abs(rows.keystone_px) / 3  # RMS over the picture, as are the others
-    off = math.sqrt(rows.shift_px**2 + by_turn**2 + by_scale**2 + by_keystone**2)
-    if off < ROWS_PX * unit_px:
+    if rows.off_px < ROWS_PX * unit_px:
         return None
     fix = "Rectifying brings partners to one row."
     if by_keystone > max(by_turn, by_scale, abs(rows.shift_px)):

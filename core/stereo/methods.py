@@ -2,7 +2,7 @@
 
 `find` is the one door. It reduces a large pair, runs the method, and brings the answer back to
 the pair's own pixels. Our own methods are costs (cost) → paths (paths) → one answer per pixel
-(refine); `solve` does the last two for any cost volume, so a learned cost takes the same way.
+(planes, refine); `solve` does all but the first for any cost volume, so a learned cost takes the same way.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 
 from core.images import as_rgb, fit
 from core.runtime import stage
-from core.stereo import cost, paths, refine
+from core.stereo import cost, paths, planes, refine
 from core.stereo.types import StereoSettings
 from core.types import InputError, Progress, silent
 
-P1, P2 = 30.0, 250.0  # of our own methods, in the volume's scale
+P1, P2 = 80.0, 550.0  # of our own methods, in the volume's scale
 
 
 @dataclass(frozen=True)
@@ -78,30 +78,56 @@ def solve(
     """Paths and everything after them for a cost volume (H, W, D), 0 to core.stereo.cost.FULL.
 
     left (H, W, 3) uint8 is the picture that the volume belongs to. The steps' seconds are in
-    Found.stages: 'paths', 'check', 'fill'.
+    Found.stages: 'paths', 'check', 'planes', 'refine'.
     """
-    first = settings.min_disparity_px
+    first, last = settings.min_disparity_px, settings.max_disparity_px
     clock = _Clock()
     total = paths.aggregate(
         volume, left, P1 * settings.small_step, P2 * settings.big_step,
-        progress=stage(progress, 0.0, 0.7),
+        progress=stage(progress, 0.0, 0.5),
     )  # fmt: skip
     clock("paths")
-    progress(0.7, desc="checking from the right")
+    progress(0.5, desc="checking from the right")
     disparity, index = refine.winner(total, first)
     confidence = refine.margin(total, index)
-    other = refine.right_winner(total, first).astype(np.float32)
-    occluded = refine.failed_check(disparity, other, settings.check_px)
+    right = refine.right_winner(total, first)
+    del total
+    occluded = refine.failed_check(disparity, right, settings.check_px)
+    right_known = ~refine.failed_check(right[:, ::-1], disparity[:, ::-1], 1.0)[:, ::-1]
     matched = np.where(occluded | _unsure(confidence, settings), np.nan, disparity)
     matched = refine.without_specks(matched)
+    known = np.isfinite(matched)
     clock("check")
-    progress(0.9, desc="filling")
-    answer = matched
-    if settings.fill:
-        answer = refine.median(refine.fill_background(matched))
-    clock("fill")
-    confidence = np.where(np.isnan(matched), 0, confidence).astype(np.float32)
-    return Found(answer, matched, occluded, confidence, clock.stages)
+    flat = planes.surfaces(
+        left, planes.Matches(matched, right, right_known, first, last), stage(progress, 0.6, 0.8)
+    )
+    clock("planes")
+    progress(0.8, desc="refining")
+    answer = _merged(matched, flat, left, first, last)
+    if not settings.fill:
+        answer = np.where(known, answer, np.nan).astype(np.float32)
+    clock("refine")
+    return Found(answer, matched, occluded, _where(known, confidence), clock.stages)
+
+
+def _merged(
+    matched: np.ndarray, flat: np.ndarray, left: np.ndarray, first: int, last: int
+) -> np.ndarray:
+    """The plane where nothing was matched or the match agrees with it; else the match, since real
+    surfaces bend. Then borders are straightened. Without planes: background."""
+    import cv2
+
+    known = np.isfinite(matched)
+    if not np.isfinite(flat).all():
+        flat = refine.fill_background(np.where(np.isfinite(flat), flat, matched))
+        if not np.isfinite(flat).all():
+            return matched
+    flat = np.clip(flat, first, last)
+    smooth = cv2.medianBlur(np.where(known, matched, flat).astype(np.float32), 5)
+    bent = known & (np.abs(smooth - flat) > 0.5)
+    answer = refine.median(np.where(bent, smooth, flat).astype(np.float32), 3)
+    weight = np.ones(answer.shape, np.float32)
+    return refine.weighted_median(answer, left, refine.edges(answer), weight)
 
 
 def method_volumes(
@@ -178,7 +204,7 @@ def _opencv(left, right, settings: StereoSettings, make, progress: Progress) -> 
     import cv2
 
     clock = _Clock()
-    engine, notes = make(left, settings)
+    engine, notes = make(settings)
     border = max(abs(settings.min_disparity_px), abs(settings.max_disparity_px)) + 16
 
     def run(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -198,12 +224,11 @@ def _opencv(left, right, settings: StereoSettings, make, progress: Progress) -> 
     progress(0.5, desc="matching from the right")
     other = run(right[:, ::-1].copy(), left[:, ::-1].copy())[:, ::-1]
     clock("check")
-    confidence = np.ones(disparity.shape, np.float32)
-    found = _finished(disparity, other, confidence, settings, clock)
+    found = _finished(disparity, other, np.ones(disparity.shape, np.float32), settings, clock)
     return dataclasses.replace(found, notes=notes)
 
 
-def _bm_engine(left: np.ndarray, settings: StereoSettings):
+def _bm_engine(settings: StereoSettings):
     import cv2
 
     side = max(settings.window_px, 5)
@@ -219,7 +244,7 @@ def _bm_engine(left: np.ndarray, settings: StereoSettings):
     return engine, notes
 
 
-def _sgbm_engine(left: np.ndarray, settings: StereoSettings):
+def _sgbm_engine(settings: StereoSettings):
     import cv2
 
     modes = {
@@ -257,8 +282,11 @@ def _finished(
     matched = matched.astype(np.float32)
     answer = refine.median(refine.fill_background(matched)) if settings.fill else matched
     clock("fill")
-    confidence = np.where(np.isnan(matched), 0, confidence).astype(np.float32)
-    return Found(answer, matched, occluded, confidence, clock.stages)
+    return Found(answer, matched, occluded, _where(np.isfinite(matched), confidence), clock.stages)
+
+
+def _where(known: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    return np.where(known, confidence, 0).astype(np.float32)
 
 
 def _unsure(confidence: np.ndarray, settings: StereoSettings) -> np.ndarray:
@@ -296,7 +324,7 @@ def _working(
         low = int(np.floor(settings.min_disparity_px * factors[0]))
         high = max(int(np.ceil(settings.max_disparity_px * factors[0])), low + 8, 8)
         settings = dataclasses.replace(settings, min_disparity_px=low, max_disparity_px=high)
-    cost.check_memory(*small.shape[:2], settings)
+    cost.check_memory(small.shape[0], small.shape[1], settings)
     return small, right, settings, float(factors[0])
 
 

@@ -2,8 +2,8 @@
 
 In a rectified pair a point and its partner have equal rows. What is left of a difference,
 v = y_right − y_left, tells its cause: a shift is the same everywhere, a turned picture has v grow
-from left to right, a scaled one from top to bottom, and cameras that look towards each other pull the
-corners apart. So v = a + b·x + c·y + k·x·y is fitted, whatever the depths are.
+from left to right, a scaled one from top to bottom, and cameras that look towards each other pull
+the corners apart. So v = a + b·x + c·y + k·x·y is fitted, whatever the depths are.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class Rows:
 
     agree (N,) bool: matches that obey the fitted rows. shift_px at the picture's middle, down is
     positive; rotation_deg of the right picture against the left one, clockwise is positive; scale
-    of the right picture over the left one; keystone_px at the lower right corner. median_px and
-    spread_px of v over the matches that agree: median, and 1.48 × the median distance from it.
+    of the right picture over the left one; keystone_px at the lower right corner; off_px is the
+    RMS of all that over the matches. median_px and spread_px of v over the matches that agree:
+    median, and 1.48 × the median distance from it.
     """
 
     agree: np.ndarray
@@ -36,6 +37,7 @@ class Rows:
     rotation_deg: float
     scale: float
     keystone_px: float
+    off_px: float
     median_px: float
     spread_px: float
 
@@ -53,7 +55,8 @@ def fit_rows(
     numbers = np.append(_consensus(design[:, :3], v), 0.0)
     numbers = _refined(design, v, numbers)
     agree = np.abs(v - design @ numbers) < TOLERANCE_PX
-    a, b, c, k = _told(design[agree], v[agree])
+    told = _told(design[agree], v[agree])
+    a, b, c, k = told
     kept = v[agree]
     return Rows(
         agree=agree,
@@ -61,6 +64,7 @@ def fit_rows(
         rotation_deg=math.degrees(math.atan2(b, 1 + c)),
         scale=math.hypot(1 + c, b),
         keystone_px=k * unit_px,
+        off_px=math.sqrt(np.mean((design[agree] @ told) ** 2)) * unit_px if len(kept) else 0.0,
         median_px=float(np.median(kept)) * unit_px if len(kept) else math.nan,
         spread_px=spread(kept) * unit_px,
     )

@@ -1,0 +1,636 @@
+"""The Stereo depth tab as a person uses it: a real browser, each button pressed on real input, and
+what then stands on the page against what is known of the rendered scenes."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zipfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.scenes import scene, stereo_pair
+from core.stereo.board import Board
+from core.stereo.geometry import depth, measure
+from core.stereo.pairs import BASELINES_M, SIZE
+from tests.browser.audit import AUDIT, CONTRAST
+from tests.browser.conftest import serve, spied
+from tests.browser.test_matching_tab import (
+    HEADLINE,
+    changes,
+    choose,
+    headline,
+    link,
+    loaded,
+    source,
+    status,
+    stop,
+    tab,
+    upload,
+)
+from tests.test_stereo_calibrate import TRUE, photographed_pairs
+
+pytestmark = pytest.mark.browser
+
+PANELS = "Look inside", "Compare", "Score", "One picture", "Calibrate", "Take away", "Lesson"
+CHECK = ".check"
+SLOW = 60_000  # ms: a machine may be busy with other things
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    """The app with an empty model cache, and the file in which it tells whom it called."""
+    folder = tmp_path_factory.mktemp("spy")
+    env, told = spied(folder)
+    env |= {"HF_HUB_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "home")}
+    env.pop("SIGHTLINE_MODELS", None)
+    with serve("--tabs", "stereo", env=env) as url:
+        yield url, told
+
+
+@pytest.fixture(scope="module")
+def url(hosts):
+    return hosts[0]
+
+
+@pytest.fixture(scope="module")
+def shared(url, open_page):
+    began = time.monotonic()
+    page = open_page(url)
+    arrived(page)
+    page.first_s = time.monotonic() - began
+    page.set_default_timeout(20_000)
+    return page
+
+
+@pytest.fixture
+def page(shared, url):
+    """A page that shows the first example; visited anew if the last test left another there.
+    Console errors, foreign requests and windows of uncaught errors fail the test."""
+    if shared.url != f"{url}/?tab=stereo":
+        visit(shared, url)
+    yield shared
+    assert faults(shared) == []
+    assert shared.locator(".toast-body.error").count() == 0
+
+
+@pytest.fixture
+def fresh(page, url):
+    """A page for tests that leave other settings behind."""
+    if page.evaluate("document.querySelectorAll('.label-wrap.open').length"):
+        visit(page, url)
+    yield page
+    assert faults(page) == []
+    page.goto("about:blank")
+
+
+def faults(page) -> list[str]:
+    """The viewer of point clouds tries WebGPU first, and complains where there is none."""
+    return [fault for fault in page.watch.faults if "WebGPU" not in fault]
+
+
+def visit(page, address):
+    page.goto(address)
+    arrived(page)
+    page.watch.faults.clear()
+
+
+def arrived(page):
+    page.locator(f"{HEADLINE} b:visible").first.wait_for(timeout=SLOW)
+    page.wait_for_function("location.search.includes('tab=')")  # the last thing a run does
+
+
+def follows(page, change):
+    """Do `change`, and wait for another headline."""
+    before = headline(page)
+    change()
+    page.wait_for_function(
+        "([at, before]) => document.querySelector(at).innerText !== before",
+        arg=[HEADLINE, before],
+        timeout=SLOW,
+    )
+
+
+def press(page, name="stereo"):
+    page.locator(f"#{name}-now").click()
+
+
+def opened(page, name):
+    """The panel of this name, open."""
+    head = page.locator(".panel > button", has_text=name)
+    if "open" not in (head.get_attribute("class") or "").split():
+        head.click()
+    return page.locator(".panel", has=page.locator("> button", has_text=name))
+
+
+def unfold(page, name):
+    page.locator("button.label-wrap", has_text=name).first.click()
+    page.wait_for_timeout(500)  # it unfolds and its widgets take their values
+
+
+def number(page, label):
+    """A number's field, whether it has a slider or not."""
+    beside = page.get_by_label(f"number input for {label}", exact=True)
+    return beside.or_(page.locator("input[type=number]").and_(page.get_by_label(label, exact=True)))
+
+
+def enter(page, label, value):
+    number(page, label).fill(str(value))
+    number(page, label).press("Tab")
+
+
+def share_off(page) -> float:
+    found = re.search(r"([\d.]+)% are off by more than 2 px", headline(page))
+    assert found, headline(page)
+    return float(found[1]) / 100
+
+
+def depths(page) -> tuple[float, float, str]:
+    """Nearest and farthest depth of the headline, and their unit."""
+    found = re.search(r"Depth ([\d.,]+) to ([\d.,]+) (\w+)\.", headline(page))
+    assert found, headline(page)
+    near, far = (float(text.replace(",", "")) for text in found.groups()[:2])
+    return near, far, found[3]
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """The first example as it is rendered, with its exact disparity."""
+    return stereo_pair(scene("tabletop").rough(0.25), BASELINES_M["tabletop"], SIZE)
+
+
+@pytest.fixture(scope="module")
+def files(truth, tmp_path_factory):
+    """The example's two pictures as files, and a smaller one."""
+    folder = tmp_path_factory.mktemp("pair")
+    for name in ("left", "right"):
+        Image.fromarray(getattr(truth, name)).save(folder / f"{name}.png")
+    Image.fromarray(truth.right[:301, :401]).save(folder / "small.png")
+    return folder
+
+
+# ---------------------------------------------------------------- first visit
+
+
+def test_first_visit_measures_the_example(page):
+    assert page.first_s < 15
+    said = headline(page)
+    assert "Tabletop" in said and share_off(page) < 0.1
+    near, far, unit = depths(page)
+    assert 1 < near < 3 < far < 15 and unit == "m"
+    assert "looks fine" in page.locator(CHECK).inner_text()
+    layers = page.locator(".dv-layers button").all_inner_texts()
+    assert layers[:4] == ["Disparity", "Depth", "Error", "Truth"]
+    colours = page.locator(".dv-ramp").get_attribute("aria-label")
+    assert re.fullmatch(r"Colours of Disparity from [\d.]+ to [\d.]+ px", colours)
+    assert page.locator(".dv-ticks span").count() >= 3
+    assert page.title() == "Sightline"
+    drawn = np.asarray(Image.open(io.BytesIO(canvas(page).screenshot())).convert("RGB"))
+    assert drawn.reshape(-1, 3).std(0).max() > 20
+
+
+def canvas(page):
+    found = page.locator(".dv canvas")
+    found.scroll_into_view_if_needed()
+    page.wait_for_timeout(200)
+    return found
+
+
+def point(page, column, row) -> tuple[int, int]:
+    """Where on the page this pixel of the left picture is; the readout must say so."""
+    box = canvas(page).bounding_box()
+    x = round(box["x"] + (column + 0.5) * box["width"] / SIZE[0])
+    y = round(box["y"] + (row + 0.5) * box["height"] / SIZE[1])
+    page.mouse.move(x, y)
+    assert page.locator(".dv-readout [role=status]").inner_text().startswith(
+        f"x {column + 0.5}, y {row + 0.5} "
+    )  # fmt: skip
+    return x, y
+
+
+def told(page, layer) -> float:
+    """What the readout says of a layer, at the pixel pointed at."""
+    found = re.search(rf"{layer} ([\d.]+)", page.locator(".dv-readout [role=status]").inner_text())
+    assert found
+    return float(found[1])
+
+
+# ---------------------------------------------------------------- reading the result
+
+
+def test_a_picked_pixel_opens_its_facts_and_its_cost_curve(page, truth):
+    inside = opened(page, "Look inside")
+    table, curve = inside.locator("table.facts"), inside.locator(".chart polyline").first
+    table.get_by_text("240, 180").wait_for()
+    before = curve.get_attribute("points")
+    column, row = 300, 300  # on the table, in front
+    x, y = point(page, column, row)
+    true = truth.disparity_px[row, column]
+    assert told(page, "truth") == pytest.approx(true, abs=0.01)
+    found = told(page, "disparity")
+    assert found == pytest.approx(true, abs=2)
+    assert told(page, "depth") == pytest.approx(truth.rig.focal_px * 0.16 / found, rel=0.01)
+    page.mouse.click(x, y)
+    facts = page.locator("table.facts:visible", has_text="True disparity")
+    facts.wait_for()
+    assert f"{column}, {row}" in facts.inner_text()
+    table.get_by_text(f"{column}, {row}").wait_for()
+    changes(page, curve, before)
+    assert curve.get_attribute("points") != before
+    winner = table.locator("tr", has_text="Winner").locator("td.n").inner_text()
+    assert float(winner.split()[0]) == pytest.approx(true, abs=2)
+
+
+@pytest.mark.parametrize("ends", [((120, 330), (400, 330)), ((350, 110), (300, 330))])
+def test_the_ruler_measures_what_the_scene_knows(page, truth, ends):
+    """On the table from side to side, and from a thing far back to the table's front."""
+    exact = measure(truth.disparity_px, truth.rig, *((x + 0.5, y + 0.5) for x, y in ends))
+    page.get_by_role("radio", name="Ruler").click()
+    for column, row in ends:
+        page.mouse.click(*point(page, column, row))
+    said = page.locator("p", has_text="apart, ±")
+    said.get_by_text(re.compile(rf"^{exact.distance:.1f}")).wait_for()
+    found = re.match(r"([\d.]+) m apart, ± ([\d.]+) m for half a pixel", said.inner_text())
+    assert found, said.inner_text()
+    assert float(found[1]) == pytest.approx(exact.distance, rel=0.04)
+    head = page.locator("table.facts:visible", has_text="First point")
+    assert "In m" in head.inner_text()
+    page.get_by_role("radio", name="Pick").click()
+
+
+def test_every_look_inside_tab_draws(page):
+    inside = opened(page, "Look inside")
+    picture = inside.locator("img:visible")
+    tab(page, "Cost curve")
+    assert loaded(picture.first) > 100 and inside.locator(".chart:visible polyline").count() == 2
+    tab(page, "Row and prices")
+    assert loaded(picture.nth(2)) > 100
+    before = picture.nth(1).get_attribute("src")
+    enter(page, "P2", 0)
+    inside.get_by_label("range slider for P2").focus()
+    page.keyboard.press("Home")
+    changes(page, picture.nth(1), before)
+    inside.get_by_text("Both paths along the row, P1 30, P2 30").wait_for()
+    tab(page, "One disparity")
+    assert loaded(picture.first) > 100
+    before = picture.first.get_attribute("src")
+    inside.get_by_label("After aggregation").check()
+    changes(page, picture.first, before)
+    tab(page, "Geometry")
+    inside.locator("svg:visible line").nth(4).wait_for(state="attached")
+    assert "625.2 px" in inside.inner_text()
+    tab(page, "Against a ruler")
+    assert inside.locator("tr:visible", has_text="1 to 2").inner_text().split()[-1] == "0.05%"
+    tab(page, "Error grows with z²")
+    inside.locator(".chart:visible circle").nth(10).wait_for()
+    tab(page, "Left–right check")
+    assert loaded(picture.nth(2)) > 100
+
+
+def test_other_views_of_the_result(page):
+    with page.expect_response(lambda answer: answer.url.endswith(".glb")) as model:
+        tab(page, "Point cloud")
+    assert model.value.ok and model.value.body()[:4] == b"glTF"
+    tab(page, "Rectification")
+    page.locator("figcaption:visible", has_text="Overlap").wait_for()
+    lines = page.locator("figcaption:visible").all_inner_texts()
+    assert re.fullmatch(r"Rectified: rows 0\.\d+ px apart", lines[1])
+    tab(page, "Red–cyan")
+    page.locator("figcaption:visible", has_text="Autostereogram").wait_for()
+    assert loaded(page.locator("figure:visible img").first) == SIZE[0]
+    tab(page, "Numbers")
+    rig = page.locator("table.facts:visible", has_text="Baseline")
+    assert "0.160 m" in rig.inner_text()
+    tab(page, "Depth map")
+
+
+def test_score_table(page):
+    score = opened(page, "Score")
+    row = score.locator("tr", has=page.locator("td:text-is('Bad 2')"))
+    value = float(row.locator("td.n").inner_text())
+    assert value == pytest.approx(share_off(page), abs=1e-3)
+    assert (
+        0 < float(score.locator("tr", has_text="EPE").locator("td.n").inner_text().split()[0]) < 3
+    )
+    assert loaded(score.locator("img").first) == SIZE[0]
+    opened(page, "Score")
+
+
+def test_compare_three_methods(page):
+    compare = opened(page, "Compare")
+    press(page, "stereo-compare")
+    compare.locator("figure").nth(2).wait_for(timeout=SLOW)
+    compare.locator("table.facts th.n").nth(2).wait_for(timeout=SLOW)
+    names = compare.locator("figcaption").all_inner_texts()
+    assert sorted(names) == ["Block matching", "Refined (census + SGM)", "Semi-global (OpenCV)"]
+    bad = compare.locator("tr", has_text="Bad 2").locator("td.n").all_inner_texts()
+    shares = dict(zip(names, map(float, bad), strict=True))
+    assert shares["Refined (census + SGM)"] < shares["Block matching"]
+
+
+def test_one_picture_without_weights_says_so_and_shows_the_rule(page):
+    one = opened(page, "One picture")
+    one.locator("figcaption", has_text="Another scene").wait_for()
+    press(page, "stereo-mono")
+    one.locator("figcaption", has_text="Lower is nearer").wait_for(timeout=SLOW)
+    said = one.locator("p", has_text="Depth Anything V2 small is not on this computer")
+    assert said.last.is_visible() and "work without it" in said.last.inner_text()
+    head = one.locator("table.facts th").all_inner_texts()
+    assert head == ["Against the truth", "Stereo", "Lower is nearer"]
+    row = one.locator("tr", has_text="AbsRel").locator("td.n").all_inner_texts()
+    assert float(row[0]) < float(row[1])  # the rule is worse than stereo
+    before = one.locator("figure img").last.get_attribute("src")
+    one.get_by_label("range slider for Shift").focus()
+    page.keyboard.press("Home")
+    changes(page, one.locator("figure img").last, before)
+
+
+def test_everything_to_take_away(page):
+    take = opened(page, "Take away")
+    take.get_by_role("button", name="Write the files").click()
+    links = take.locator(".file-preview a")
+    links.first.wait_for(timeout=SLOW)
+    named = {a.get_attribute("download"): a.get_attribute("href") for a in links.all()}
+    with page.expect_download() as download:
+        links.first.click()
+    assert download.value.suggested_filename == "sightline-stereo.zip"
+    with zipfile.ZipFile(Path(download.value.path())) as bundle:
+        assert set(bundle.namelist()) == set(named) - {"sightline-stereo.zip"}
+        assert {"figure.png", "disparity.pfm", "cloud.ply", "stereo.py"} <= set(bundle.namelist())
+        assert bundle.read("figure.png")[:8] == b"\x89PNG\r\n\x1a\n"
+        assert bundle.read("disparity.pfm").startswith(b"Pf\n480 360\n")
+        assert bundle.read("cloud.ply").startswith(b"ply\n")
+        compile(bundle.read("stereo.py"), "stereo.py", "exec")
+    assert set(parse_qs(urlsplit(page.url).query)) == {"tab"}
+
+
+# ---------------------------------------------------------------- spoil and mend
+
+
+@pytest.mark.parametrize(
+    "how, words, fix",
+    [
+        ("Swapped pictures", "seem to be swapped", "swap"),
+        ("Right one at half exposure", "exposed differently", "equalise"),
+        ("Right one turned 1°", "turned by 1.0°", "rectify"),
+    ],
+)
+def test_a_spoiled_pair_is_found_and_mended(fresh, how, words, fix):
+    follows(fresh, lambda: choose(fresh, "Spoil", how))
+    assert words in fresh.locator(CHECK).inner_text()
+    button = fresh.locator(f"#stereo-fix-{fix}")
+    follows(fresh, button.click)
+    fresh.locator(CHECK, has_text=words).wait_for(state="detached")
+    button.wait_for(state="hidden")
+    if fix == "rectify":
+        assert "rectified by the matches" in headline(fresh)
+    else:
+        assert share_off(fresh) < 0.1  # the truth is the pair's again
+
+
+def test_a_range_too_short_is_set(fresh):
+    enter(fresh, "Largest disparity (px)", 16)
+    follows(fresh, lambda: press(fresh))
+    assert "only 0 to 16 px are searched" in fresh.locator(CHECK).inner_text()
+    assert share_off(fresh) > 0.5
+    follows(fresh, fresh.locator("#stereo-fix-range").click)
+    assert float(number(fresh, "Largest disparity (px)").input_value()) in (56, 64, 72)
+    assert share_off(fresh) < 0.1
+    assert "looks fine" in fresh.locator(CHECK).inner_text()
+
+
+# ---------------------------------------------------------------- other pictures
+
+
+def test_random_dots(fresh):
+    source(fresh, "Random dots")
+    follows(fresh, lambda: press(fresh))
+    assert "dots" in headline(fresh).lower()
+    clean = share_off(fresh)
+    assert clean < 0.1
+    follows(fresh, lambda: choose(fresh, "Hidden shape", "Letter"))
+    assert share_off(fresh) < 0.1 and "dots_shape=letter" in link(fresh)
+
+
+def test_a_pair_of_ones_own_in_its_own_unit(fresh, files, truth):
+    former = headline(fresh)
+    source(fresh, "Your own pair")
+    upload(fresh, "Left picture", files / "left.png")
+    upload(fresh, "Right picture", files / "small.png")
+    fresh.wait_for_timeout(500)
+    press(fresh)
+    line = status(fresh, "stereo")
+    line.locator(".said").get_by_text("480×360 px, the right one 401×301 px").wait_for()
+    assert line.inner_text().strip().endswith("so that both have one size.")
+    assert headline(fresh) == former
+
+    fresh.get_by_label("Remove Image").or_(fresh.get_by_label("Clear")).last.click()
+    upload(fresh, "Right picture", files / "right.png")
+    fresh.wait_for_timeout(500)
+    follows(fresh, lambda: press(fresh))
+    assert "Your own pair" in headline(fresh) and "Depth" not in headline(fresh)
+    unfold(fresh, "Rig")
+    enter(fresh, "Focal length (px)", round(truth.rig.focal_px, 1))
+    enter(fresh, "Baseline", 16)
+    choose(fresh, "Unit", "cm")
+    follows(fresh, lambda: press(fresh))
+    near, far, unit = depths(fresh)
+    known = np.nanpercentile(depth(truth.disparity_px, truth.rig), (1, 99))
+    assert unit == "cm"
+    assert (near, far) == pytest.approx(tuple(100 * known), rel=0.1)
+    opened(fresh, "Score").get_by_text("Nothing can be scored").wait_for()
+
+
+# ---------------------------------------------------------------- calibrate
+
+
+@pytest.fixture(scope="module")
+def boards(tmp_path_factory):
+    """Chessboards seen by two known cameras, as files."""
+    folder = tmp_path_factory.mktemp("boards")
+    for k, pair in enumerate(photographed_pairs(Board(), 6)):
+        for name, picture in zip(("left", "right"), pair, strict=True):
+            Image.fromarray(picture).save(folder / f"{name}{k}.png")
+    return folder
+
+
+def test_calibrate_and_use_the_rig(fresh, boards):
+    panel = opened(fresh, "Calibrate")
+    press(fresh, "stereo-calibrate")
+    status(fresh, "stereo-calibrate").get_by_text("there are 0").wait_for()
+    for name in ("left", "right"):
+        block = panel.locator(".block", has=fresh.get_by_text(f"{name.capitalize()} pictures"))
+        with fresh.expect_file_chooser() as chooser:
+            block.last.locator("button").first.click()
+        chooser.value.set_files(sorted(boards.glob(f"{name}*.png")))
+        block.last.locator(".file-preview tr").nth(5).wait_for()
+    press(fresh, "stereo-calibrate")
+    table = panel.locator("table.facts")
+    table.wait_for(timeout=SLOW)
+
+    def value(name: str) -> float:
+        return float(table.locator("tr", has_text=name).locator("td.n").inner_text().split()[0])
+
+    assert value("Reprojection error") < 0.2 and value("Pairs used") == 6
+    assert value("Baseline") == pytest.approx(np.linalg.norm(TRUE.t), rel=0.01)
+    assert value("Focal length, left") == pytest.approx(TRUE.K0[0, 0], rel=0.02)
+    assert loaded(panel.locator("figure img").nth(5)) > 300
+    panel.get_by_text("rig.yml").wait_for()
+
+    panel.get_by_role("button", name="Use it for the pair").click()
+    source(fresh, "Your own pair")
+    unfold(fresh, "Rig")
+    fresh.locator(".file-preview:visible", has_text="rig").first.wait_for()
+    for name in ("left", "right"):
+        upload(fresh, f"{name.capitalize()} picture", boards / f"{name}0.png")
+    fresh.wait_for_timeout(500)
+    follows(fresh, lambda: press(fresh))
+    assert "rectified by the calibration" in headline(fresh)
+    assert depths(fresh)[2] == "mm"
+
+
+# ---------------------------------------------------------------- run, stop, come back
+
+
+def test_stop_keeps_the_result(fresh):
+    before = headline(fresh)
+    enter(fresh, "Largest disparity (px)", 512)
+    press(fresh)
+    line = status(fresh, "stereo")
+    line.locator(".bar").wait_for()
+    stop(fresh, "stereo").click()
+    line.get_by_text("Stopped").wait_for()
+    fresh.wait_for_timeout(1500)
+    assert headline(fresh) == before and "Stopped" in line.inner_text()
+    enter(fresh, "Largest disparity (px)", 56)
+    follows(fresh, lambda: press(fresh))
+    assert share_off(fresh) < 0.1
+
+
+def test_a_link_brings_everything_back(fresh, open_page):
+    choose(fresh, "Method", "Semi-global (OpenCV)")
+    enter(fresh, "Largest disparity (px)", 48)
+    fresh.get_by_label("Fill", exact=True).uncheck()
+    follows(fresh, lambda: choose(fresh, "Example", "Hills"))
+    fresh.wait_for_function("location.search.includes('method=sgbm')")
+
+    def stand(page) -> tuple:
+        return (
+            page.get_by_label("Method", exact=True).input_value(),
+            page.get_by_label("Example", exact=True).input_value(),
+            float(number(page, "Largest disparity (px)").input_value()),
+            page.get_by_label("Fill", exact=True).is_checked(),
+            re.sub(r"[\d.]+ s\.$", "", headline(page)),
+        )
+
+    before = stand(fresh)
+    assert before[:4] == ("Semi-global (OpenCV)", "Hills", 48, False)
+    address = opened(fresh, "Take away").get_by_label("Link that restores").input_value()
+    assert set(parse_qs(urlsplit(address).query)) == {
+        "tab", "example", "method", "max_disparity_px", "fill",
+    }  # fmt: skip
+    fresh.goto("about:blank")
+    fresh.goto(address)
+    arrived(fresh)
+    assert stand(fresh) == before
+
+
+def test_the_keyboard_reaches_measure(fresh):
+    field = number(fresh, "Largest disparity (px)")
+    field.focus()
+    fresh.keyboard.press("Control+A")
+    fresh.keyboard.type("56")
+    for _ in range(12):
+        fresh.keyboard.press("Tab")
+        if fresh.evaluate("document.activeElement.id") == "stereo-now":
+            break
+    else:
+        raise AssertionError("Tab doesn't lead from the settings to the Measure button")
+    fresh.keyboard.press("Enter")
+    fresh.wait_for_function("location.search.includes('max_disparity_px=56')", timeout=SLOW)
+
+
+# ---------------------------------------------------------------- both tabs
+
+
+@pytest.fixture(scope="module")
+def all_tabs():
+    with serve() as url:
+        yield url
+
+
+# Which buttons the page pressed by itself.
+PRESSED = """window.pressed = []; document.addEventListener('click', (event) => {
+  const id = event.target.closest?.('button')?.id;
+  if (id?.endsWith('-now') && !event.isTrusted) pressed.push(id);
+}, true)"""
+
+
+def seen(page, text):
+    page.locator(f"{HEADLINE}:visible", has_text=text).wait_for(timeout=SLOW)
+    page.wait_for_timeout(1500)  # for what should not be pressed
+
+
+def test_each_tab_runs_once_when_it_is_first_seen(all_tabs, open_page):
+    page = open_page("about:blank")
+    page.add_init_script(PRESSED)
+    page.goto(all_tabs)
+    seen(page, "Tabletop")
+    assert page.evaluate("pressed") == ["stereo-now"]
+    tab(page, "Feature matching")
+    seen(page, "A photograph")
+    assert "tab=matching" in page.url
+    tab(page, "Stereo depth")
+    seen(page, "Tabletop")
+    assert page.evaluate("pressed") == ["stereo-now", "matching-now"]
+    assert page.watch.faults == []
+
+
+def test_a_link_runs_only_the_tab_it_names(all_tabs, open_page):
+    page = open_page("about:blank")
+    page.add_init_script(PRESSED)
+    page.goto(f"{all_tabs}?tab=matching")
+    seen(page, "A photograph")
+    assert page.evaluate("pressed") == ["matching-now"]
+    assert "tab=matching" in page.url
+    tab(page, "Stereo depth")
+    seen(page, "Tabletop")
+    assert page.evaluate("pressed") == ["matching-now", "stereo-now"]
+    assert page.watch.faults == []
+
+
+# ---------------------------------------------------------------- for everyone
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_names_contrast_and_width(url, open_page, mode):
+    page = open_page(f"{url}?__theme={mode}")
+    arrived(page)
+    ground = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))[3, 3]
+    assert ground.max() < 60 if mode == "dark" else ground.min() > 200
+    for name in PANELS:
+        opened(page, name)
+    unfold(page, "Mend the pair")
+    unfold(page, "More")
+    page.locator(".lesson .katex").first.wait_for(state="attached")
+    page.locator(".panel .chart polyline").first.wait_for()
+    source(page, "Your own pair")
+    unfold(page, "Rig")
+    unfold(page, "I know the truth")
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(700)
+        assert page.evaluate(AUDIT) == []
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 1
+    assert page.watch.faults == []
+
+
+def test_no_host_was_called(page, hosts):
+    """By the server: nothing in this whole module. By the page: its fixture watches."""
+    assert hosts[1].read_text() == ""
