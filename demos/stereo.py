@@ -116,20 +116,22 @@ def build(run: Callable[..., Run] = run) -> None:
 
     # A fix sets the controls that mend what was found, then presses the button.
 
-    def fix(found: Run | None, key: str, *values: Any) -> list[Any]:
+    def fix(found: Run | None, key: str, *values: Any) -> dict:
         if found is None:
             raise InputError("There is no result yet. Press Measure first.")
         _, repair, _, settings = made.read(values)
-        (finding,) = [f for f in found.check.findings if f.fix == key][:1]
+        finding = next((f for f in found.check.findings if f.fix == key), None)
+        if finding is None:
+            raise InputError("There is nothing left for this to mend. Press Measure to check again.")
         repair, settings = fixed(finding, repair, settings, found.check)
         new = vars(repair) | vars(settings)
-        return [new[name] for name in CHANGED]
+        return {made.widgets[name]: new[name] for name in CHANGED}
 
     changed = [made.widgets[name] for name in CHANGED]
     for key, button in fixes.items():
         button.click(
-            lambda found, *values, key=key: fix(found, key, *values),
-            [state, *made.inputs], changed, **ui.QUIET,
+            ui.guard(lambda found, *values, key=key: fix(found, key, *values), job.status),
+            [state, *made.inputs], [job.status, *changed], **ui.QUIET,
         ).then(None, None, None, js="() => document.querySelector('#stereo-now')?.click()",
                **ui.QUIET)  # fmt: skip
 
@@ -139,11 +141,8 @@ def build(run: Callable[..., Run] = run) -> None:
         if found is None:
             raise InputError("There is no result yet. Press Measure first.")
         xy = float(event._data["x"]), float(event._data["y"])
-        return {
-            picked: xy,
-            view: views.marked(found, mark=xy),
-            said: views.place_text(found, xy),
-        }
+        about = views.place_text(found, xy)
+        return {picked: xy, view: views.marked(found, mark=xy), said: about}
 
     def ruler(found: Run | None, event: gr.EventData) -> dict:
         if found is None:

@@ -125,7 +125,7 @@ class Inside:
             if found is None:
                 return {shown: ""}
             y = int((xy or _middle(found))[1])
-            last = found.result.disparity.shape[0] - 1
+            last = max(1, found.result.disparity.shape[0] - 1)  # Gradio wants a slider with a length
             return {row: gr.Slider(0, last, value=y), **draw(found, volumes, y, a, b)}
 
         outputs = [status, self.volumes, shown]
@@ -152,7 +152,7 @@ class Inside:
             low, high = int(volumes.disparities[0]), int(volumes.disparities[-1])
             d = int(np.clip(d, low, high))
             picture = inspect.disparity_slice(volumes, d, aggregated=smooth)
-            return {self.volumes: volumes, out: picture, at: gr.Slider(low, high, value=d)}
+            return {self.volumes: volumes, out: picture, at: gr.Slider(low, max(low + 1, high), value=d)}
 
         gr.on([tab.select, at.release, after.input], ui.guard(draw, status),
               [state, self.volumes, at, after], [status, self.volumes, out, at],

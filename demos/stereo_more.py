@@ -64,7 +64,7 @@ def one_picture(state: gr.State) -> None:
             if found is None or found.depth is None:
                 return {bent: ""}
             other = relative.ambiguity(found.depth, by, moved)
-            near, far = np.nanpercentile(found.depth, (2, 98))
+            near, far = pictures.limits(found.depth, 2)
             drawn = [
                 (pictures.colour_map(depth, near, far, "cividis"), title)
                 for depth, title in ((found.depth, "The depth found"),
@@ -83,7 +83,7 @@ def judged(found: Run, *, progress: Progress = silent) -> tuple[Shown, str]:
     pair, result = found.pair, found.result
     truth = result.disparity if pair.truth is None else pair.truth.disparity
     against = "the stereo result" if pair.truth is None else "the truth"
-    low, high = np.nanpercentile(result.disparity, (0.5, 99.5))
+    low, high = pictures.limits(result.disparity)
     guesses = [("Lower is nearer", relative.row_prior(truth.shape))]
     said = ""
     try:

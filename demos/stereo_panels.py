@@ -72,7 +72,8 @@ def check_text(check: Preflight) -> str:
     if not check.findings:
         return '<div class="check good">The pair looks fine: same rows, plausible range.</div>'
     lines = "".join(f"<li>{html.escape(f.says)}</li>" for f in check.findings)
-    return f'<div class="check" role="alert"><ul>{lines}</ul></div>'
+    kind = 'class="check good"' if check.ok else 'class="check" role="alert"'
+    return f"<div {kind}><ul>{lines}</ul></div>"
 
 
 def score_text(found: Run) -> str:
@@ -104,7 +105,7 @@ def numbers(found: Run) -> str:
 def write_files(found: Run, folder: Path) -> list[Path]:
     """Everything to take away: figure, data, pictures, script."""
     result, pair, recipe = found.result, found.pair, found.result.recipe
-    low, high = np.nanpercentile(result.disparity, (0.5, 99.5))
+    low, high = pictures.limits(result.disparity)
     shown = [
         ("Left picture", pair.left),
         (f"Disparity, {low:.0f} to {high:.0f} px",
@@ -161,7 +162,8 @@ class CloudView:
             )
         step = step_for(found.result.disparity.shape, MOST_POINTS)
         assert found.depth is not None
-        far = float(np.nanpercentile(found.depth, FAR_PERCENT))
+        known = found.depth[np.isfinite(found.depth)]
+        far = float(np.percentile(known, FAR_PERCENT)) if known.size else None
         cloud = point_cloud(found.result, rig, found.pair.left, step=step, farthest=far)
         with tempfile.NamedTemporaryFile(suffix=".glb", delete=False) as file:
             path = Path(file.name)

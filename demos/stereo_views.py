@@ -11,6 +11,7 @@ from core.images import digest, fit
 from core.stereo import pictures
 from core.stereo.geometry import Ruler
 from core.stereo.run import Run
+from core.types import InputError
 from demos import markup
 from demos.widgets.depth_view import encode
 
@@ -107,7 +108,10 @@ def _range(values: np.ndarray, low: float = 0.5, high: float = 99.5) -> tuple[fl
 
 
 def place_text(found: Run, xy: Place) -> str:
-    """What is known about one pixel."""
+    """What is known about one pixel. Raises InputError outside the picture."""
+    height, width = found.result.disparity.shape
+    if not (0 <= xy[0] < width and 0 <= xy[1] < height):
+        raise InputError("That place is outside the left picture. Click on the picture.")
     column, row = int(xy[0]), int(xy[1])
     d = float(found.result.disparity[row, column])
     rows = [("Disparity", markup.number(d, "px"))]

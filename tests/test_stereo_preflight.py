@@ -89,6 +89,22 @@ def test_a_scaled_picture_is_scaled_and_a_shift_is_none_of_its_causes():
     assert faults(check) == ["scaled"] and check.scale == pytest.approx(1.03, abs=0.002)
 
 
+def test_cameras_that_look_towards_each_other_are_not_rectified_rather_than_rotated():
+    import cv2
+
+    left, right = case("thin").left, case("thin").right
+    height, width = left.shape[:2]
+    K = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1.0]])
+    turn = K @ cv2.Rodrigues(np.radians([0.0, 5.0, 0.0]))[0] @ np.linalg.inv(K)
+    right = cv2.warpPerspective(right, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+    wide = StereoSettings(min_disparity_px=-96, max_disparity_px=64)
+    assert "not_rectified" in faults(preflight(left, right, wide))
+    mended = prepare(left, right, PrepareSettings(rectify=True))
+    assert not {"not_rectified", "rotated", "scaled"} & {
+        *faults(preflight(mended.left, mended.right, wide))
+    }
+
+
 @pytest.mark.parametrize("gain, offset", [(0.5, 0), (0.7, 80), (1.0, 40), (1.6, 0)])
 def test_exposure_is_measured_and_undone(gain: float, offset: float):
     left, right = shifted(12)

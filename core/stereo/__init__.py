@@ -31,7 +31,7 @@ from core.stereo.rectify import rectify
 from core.stereo.relative import align
 from core.stereo.truth import score
 from core.stereo.types import Calibration, Pair, StereoResult, StereoSettings, Truth
-from core.types import Progress, Rig, silent
+from core.types import InputError, Progress, Rig, silent
 
 __all__ = [
     "MODELS", "Calibration", "Pair", "Rig", "StereoResult", "StereoSettings", "Truth",
@@ -60,11 +60,15 @@ def disparity(
     """The disparity of every pixel of the left picture of a rectified pair.
 
     left, right: anything `core.images.as_rgb` takes, of one size. Raises InputError for pictures
-    that differ in size or are too large for the search, Unavailable for a pretrained model that
-    isn't here.
+    that differ in size or are too large for the search and for a window without a middle,
+    Unavailable for a pretrained model that isn't here.
     """
     left, right = as_rgb(left, "The left picture"), as_rgb(right, "The right picture")
     check_sizes(left, right)
+    if settings.method in ("block", "sgbm") and settings.window_px % 2 == 0:
+        raise InputError(
+            f"A window of {settings.window_px} px has no middle pixel. Choose an odd width."
+        )
     inputs = {"left": digest(left), "right": digest(right)}
     notes, model = [], ""
     if inputs["left"] == inputs["right"]:

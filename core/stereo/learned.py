@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parents[2] / "assets" / "models" / "stereo" / "cost.safetensors"
 INSTEAD = "The method Refined works without it"
 
-WIDE, DEEP, FEATURES = 48, 64, 48  # channels at full and at half resolution, and at the end
-CONTEXT = 2  # more convolutions at half resolution; each widens the view by 4 px
+WIDE, FEATURES = 48, 48  # channels on the way and at the end
+LAYERS = 5  # convolutions of 3×3: each pixel sees 11×11
 BLOCK = 128  # columns of the left picture that are compared at once
 ROWS = 32  # rows that are compared at once
 
@@ -44,14 +45,10 @@ ROWS = 32  # rows that are compared at once
 
 def shapes() -> dict[str, tuple[int, ...]]:
     """Name and shape of every weight."""
-    convolutions = {
-        "full0": (WIDE, 3), "full1": (WIDE, WIDE), "half": (DEEP, WIDE),
-        **{f"context{k}": (DEEP, DEEP) for k in range(CONTEXT)},
-        "join": (WIDE, WIDE + DEEP), "out": (FEATURES + 1, WIDE),
-    }  # fmt: skip
+    widths = [3, *[WIDE] * (LAYERS - 1), FEATURES + 1]
     made: dict[str, tuple[int, ...]] = {}
-    for name, (out, into) in convolutions.items():
-        made |= {f"{name}.weight": (out, into, 3, 3), f"{name}.bias": (out,)}
+    for k, (into, out) in enumerate(pairwise(widths)):
+        made |= {f"{k}.weight": (out, into, 3, 3), f"{k}.bias": (out,)}
     return made
 
 
@@ -66,21 +63,13 @@ def features(
     import torch
     import torch.nn.functional as F
 
-    def conv(x: Tensor, name: str) -> Tensor:
-        return F.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
-
-    height, width = pictures.shape[2:]
     mean = pictures.mean((1, 2, 3), keepdim=True)
     spread = pictures.std((1, 2, 3), keepdim=True) + 1
-    x = F.pad((pictures - mean) / spread, (0, width % 2, 0, height % 2), mode="replicate")
-    x = x.contiguous(memory_format=torch.channels_last)
-    full = F.relu(conv(F.relu(conv(x, "full0")), "full1"))
-    half = F.relu(conv(F.avg_pool2d(full, 2), "half"))
-    for k in range(CONTEXT):
-        half = F.relu(half + conv(half, f"context{k}"))
-    wide = F.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
-    end = conv(F.relu(conv(torch.cat([full, wide], 1), "join")), "out")
-    end = end.permute(0, 2, 3, 1)[:, :height, :width][:, rows].float()
+    x = ((pictures - mean) / spread).contiguous(memory_format=torch.channels_last)
+    for k in range(LAYERS):
+        x = F.conv2d(x, weights[f"{k}.weight"], weights[f"{k}.bias"], padding=1)
+        x = F.relu(x) if k < LAYERS - 1 else x
+    end = x.permute(0, 2, 3, 1)[:, rows].float()
     return F.normalize(end[..., :-1].contiguous(), dim=3), 4 + 16 * F.softplus(end[..., -1])
 
 

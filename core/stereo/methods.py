@@ -16,7 +16,7 @@ import numpy as np
 
 from core.images import as_rgb, fit
 from core.runtime import stage
-from core.stereo import cost, paths, planes, refine
+from core.stereo import cost, opencv, paths, planes, refine
 from core.stereo.types import StereoSettings
 from core.types import InputError, Progress, silent
 
@@ -63,7 +63,7 @@ def find(
     """
     left, right = as_rgb(left, "The left picture"), as_rgb(right, "The right picture")
     small = _working(left, right, settings)
-    method = {"block": _block, "sgbm": _sgbm}.get(settings.method, _refined)
+    method = {"block": _block, "sgbm": _opencv}.get(settings.method, _by_costs)
     found = method(*small[:3], progress)
     progress(1.0, desc="done")
     return found if small[0] is left else _enlarged(found, left.shape[:2], small[3])
@@ -137,7 +137,7 @@ def method_volumes(
     left, right = as_rgb(left, "The left picture"), as_rgb(right, "The right picture")
     left, right, settings, scale = _working(left, right, settings)
     note = ""
-    raw = cost.volume(left, right, settings)
+    raw = _costs(left, right, settings)
     if settings.method == "block":
         aggregated = cost.windowed(left, right, settings)
         if settings.window_cost == "bm":
@@ -145,11 +145,10 @@ def method_volumes(
         if settings.window_cost == "zncc":
             note = "Before: correlation in 3×3 px; after: in the whole window."
     else:
-        guide = left
         if settings.method == "sgbm":
             note = "OpenCV shows no costs; these are ours, of the same kind (Birchfield–Tomasi)."
             raw = _rounded(cost.windowed(left, right, settings))
-        aggregated = paths.aggregate(raw, guide, P1 * settings.small_step, P2 * settings.big_step)
+        aggregated = paths.aggregate(raw, left, P1 * settings.small_step, P2 * settings.big_step)
     disparities = np.arange(settings.min_disparity_px, settings.max_disparity_px)
     return Volumes(raw, aggregated, disparities, note, scale)
 
@@ -161,112 +160,54 @@ def _rounded(volume: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------- the methods
 
 
-def _refined(
+def _by_costs(
     left: np.ndarray, right: np.ndarray, settings: StereoSettings, progress: Progress
 ) -> Found:
     clock = _Clock()
     progress(0.0, desc="comparing pixels")
-    volume = cost.volume(left, right, settings, "refined")
+    volume = _costs(left, right, settings)
     clock("cost")
     found = solve(volume, left, settings, stage(progress, 0.2, 1.0))
     return dataclasses.replace(found, stages=clock.stages | dict(found.stages))
+
+
+def _costs(left: np.ndarray, right: np.ndarray, settings: StereoSettings) -> np.ndarray:
+    if settings.method == "learned":
+        from core.stereo import learned
+
+        return learned.volume(left, right, settings)
+    return cost.volume(left, right, settings)
 
 
 def _block(
     left: np.ndarray, right: np.ndarray, settings: StereoSettings, progress: Progress
 ) -> Found:
     if settings.window_cost == "bm":
-        return _opencv(left, right, settings, _bm_engine, progress)
+        return _opencv(left, right, settings, progress)
     clock = _Clock()
     progress(0.0, desc="comparing windows")
     volume = cost.windowed(left, right, settings)
     clock("cost")
     progress(0.7, desc="choosing")
     disparity, index = refine.winner(volume, settings.min_disparity_px)
-    other = refine.right_winner(volume, settings.min_disparity_px).astype(np.float32)
+    right_disparity = refine.right_winner(volume, settings.min_disparity_px)
     confidence = refine.margin(volume, index)
     clock("choose")
-    return _finished(disparity, other, confidence, settings, clock)
+    return _finished(disparity, right_disparity, confidence, settings, clock)
 
 
-def _sgbm(
+def _opencv(
     left: np.ndarray, right: np.ndarray, settings: StereoSettings, progress: Progress
 ) -> Found:
-    return _opencv(left, right, settings, _sgbm_engine, progress)
-
-
-def _opencv(left, right, settings: StereoSettings, make, progress: Progress) -> Found:
-    """Both pictures' disparities by an OpenCV matcher; the right one's by mirroring the pair.
-
-    OpenCV looks for partners inside the picture only and leaves a margin as wide as the search
-    unknown; with that much border around both pictures nothing is lost.
-    """
-    import cv2
-
+    """Without costs there is no rival to compare with: confident is what both sides agree on."""
     clock = _Clock()
-    engine, notes = make(settings)
-    border = max(abs(settings.min_disparity_px), abs(settings.max_disparity_px)) + 16
-
-    def run(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-        wide = [
-            cv2.copyMakeBorder(cost.grey(p) if make is _bm_engine else p, 0, 0, border, border,
-                               cv2.BORDER_REPLICATE)
-            for p in (one, two)
-        ]  # fmt: skip
-        fixed = engine.compute(*wide)[:, border:-border].astype(np.float32) / 16
-        last = settings.max_disparity_px - 0.5
-        lost = (fixed < settings.min_disparity_px) | (fixed > last)
-        return np.where(lost, np.nan, fixed)
-
-    progress(0.0, desc="matching")
-    disparity = run(left, right)
+    found = opencv.both_sides(left, right, settings, progress)
     clock("match")
-    progress(0.5, desc="matching from the right")
-    other = run(right[:, ::-1].copy(), left[:, ::-1].copy())[:, ::-1]
-    clock("check")
-    found = _finished(disparity, other, np.ones(disparity.shape, np.float32), settings, clock)
-    return dataclasses.replace(found, notes=notes)
-
-
-def _bm_engine(settings: StereoSettings):
-    import cv2
-
-    side = max(settings.window_px, 5)
-    notes = (
-        ()
-        if side == settings.window_px
-        else ("OpenCV's block matching needs a window of 5 px or more; 5 px were used.",)
-    )
-    count = settings.max_disparity_px - settings.min_disparity_px
-    engine = cv2.StereoBM.create(-(-count // 16) * 16, side)
-    engine.setMinDisparity(settings.min_disparity_px)
-    engine.setUniquenessRatio(settings.uniqueness)
-    return engine, notes
-
-
-def _sgbm_engine(settings: StereoSettings):
-    import cv2
-
-    modes = {
-        "sgbm": cv2.STEREO_SGBM_MODE_SGBM,
-        "hh": cv2.STEREO_SGBM_MODE_HH,
-        "3way": cv2.STEREO_SGBM_MODE_SGBM_3WAY,
-        "hh4": cv2.STEREO_SGBM_MODE_HH4,
-    }
-    count = settings.max_disparity_px - settings.min_disparity_px
-    area = 3 * settings.window_px**2  # 3 channels; OpenCV's own advice: 8 and 32 times this
-    small = max(0, round(8 * area * settings.small_step))
-    engine = cv2.StereoSGBM.create(
-        minDisparity=settings.min_disparity_px,
-        numDisparities=-(-count // 16) * 16,
-        blockSize=settings.window_px,
-        P1=small,
-        P2=max(small + 1, round(32 * area * settings.big_step)),
-        disp12MaxDiff=-1,
-        uniquenessRatio=settings.uniqueness,
-        mode=modes[settings.mode],
-    )
-    return engine, ()
+    apart = refine.disagreement_px(found.left, found.right)
+    confidence = np.clip(1 - apart / (settings.check_px + 0.5), 0, 1)
+    unsettled = dataclasses.replace(settings, uniqueness=0)  # OpenCV has seen to it
+    done = _finished(found.left, found.right, confidence, unsettled, clock)
+    return dataclasses.replace(done, notes=found.notes)
 
 
 def _finished(

@@ -27,6 +27,7 @@ DIRECTIONS = {
 HIGHEST = 3000  # of P1 and P2: eight path costs with the volume's own 1000 fit in int16
 _EDGE = 10.0  # a difference of brightness that halves P2
 _PAD = 16000  # the cost of disparities outside the volume
+_BAND = 128  # rows that are turned at a time
 
 
 def aggregate(
@@ -43,28 +44,28 @@ def aggregate(
     volume (H, W, D) costs up to core.stereo.cost.FULL; guide (H, W) or (H, W, 3) uint8 is the
     picture whose edges make jumps cheaper; p1 and p2 in the volume's scale, 0 to HIGHEST.
     """
-    down, up, across = _groups(DIRECTIONS[directions])
+    every = DIRECTIONS[directions]
+    down, up = (tuple(d for d in every if d[1] == dy) for dy in (1, -1))
     rows = np.ascontiguousarray(volume.transpose(0, 2, 1), np.int16)  # (H, D, W)
-    total = np.zeros_like(rows)
-    other = np.zeros_like(rows)
-    with ThreadPoolExecutor(1) as pool:  # numpy lets go of the lock, so two sweeps run at once
+    total, other = np.zeros_like(rows), np.zeros_like(rows)
+
+    def across(first: int) -> None:
+        """The two horizontal directions, in a band of rows, turned by a quarter."""
+        band = slice(first, first + _BAND)
+        columns, turned = _flipped(rows[band]), np.swapaxes(guide[band], 0, 1)
+        sums = np.zeros_like(columns)
+        for dy in (1, -1):
+            _sweep(columns, turned, p1, p2, ((0, dy),), sums)
+        total[band] += _flipped(sums)
+
+    with ThreadPoolExecutor(2) as pool:  # numpy lets go of Python's lock, so two sweeps run at once
         job = pool.submit(_sweep, rows, guide, p1, p2, up, other)
         _sweep(rows, guide, p1, p2, down, total, progress)
         job.result()
-    total += other
-    del other
-    columns = _flipped(rows)  # (W, D, H)
-    turned = np.swapaxes(guide, 0, 1)
-    sums = [np.zeros_like(columns), np.zeros_like(columns)]
-    swap = [tuple((dy, dx) for dx, dy in group) for group in across]
-    with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(_sweep, columns, turned, p1, p2, swap[1], sums[1])
-        _sweep(columns, turned, p1, p2, swap[0], sums[0])
-        job.result()
-    sums[0] += sums[1]
-    del sums[1:], columns
-    total += _flipped(sums[0])
-    progress(1.0, desc="summing paths")
+        total += other
+        del other
+        list(pool.map(across, range(0, len(rows), _BAND)))
+    progress(1.0, desc="following paths")
     return total.transpose(0, 2, 1)
 
 
@@ -83,13 +84,6 @@ def path(
     total = np.zeros_like(rows)
     _sweep(rows, guide, p1, p2, (direction,), total)
     return total.transpose(0, 2, 1)
-
-
-def _groups(directions: tuple[tuple[int, int], ...]):
-    """Directions that run down, up, and (right, left)."""
-    down = tuple(d for d in directions if d[1] == 1)
-    up = tuple(d for d in directions if d[1] == -1)
-    return down, up, (((1, 0),), ((-1, 0),))
 
 
 def _flipped(stack: np.ndarray) -> np.ndarray:

@@ -78,16 +78,21 @@ def margin(volume: np.ndarray, index: np.ndarray) -> np.ndarray:
     return ((rival - best) / np.maximum(np.abs(rival), 1e-6)).clip(0, 1).astype(np.float32)
 
 
-def failed_check(disparity: np.ndarray, right: np.ndarray, limit_px: float) -> np.ndarray:
-    """(H, W) bool: the right picture gives the partner another disparity (by more than limit_px),
-    or the partner lies outside it. disparity NaN counts as failed, right NaN too."""
+def disagreement_px(disparity: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(H, W) float32: how far each pixel's disparity is from its partner's in the right picture;
+    inf where either is unknown (NaN) or the partner lies outside. right (H, W) px."""
     width = disparity.shape[1]
     partner = np.arange(width) - np.nan_to_num(np.round(disparity), nan=1e6)
-    inside = (partner >= 0) & (partner < width)
     column = np.clip(partner, 0, width - 1).astype(np.intp)
-    theirs = np.take_along_axis(right, column, 1)
-    with np.errstate(invalid="ignore"):
-        return ~(inside & (np.abs(disparity - theirs) <= limit_px + 0.5))
+    apart = np.abs(disparity - np.take_along_axis(right, column, 1))
+    known = (partner >= 0) & (partner < width) & np.isfinite(apart)
+    return np.where(known, apart, np.inf).astype(np.float32)
+
+
+def failed_check(disparity: np.ndarray, right: np.ndarray, limit_px: float) -> np.ndarray:
+    """(H, W) bool: both sides disagree by more than limit_px, and half a pixel for rounding: what
+    is hidden in the right picture, or outside it, or mistaken."""
+    return disagreement_px(disparity, right) > limit_px + 0.5
 
 
 def fill_background(disparity: np.ndarray) -> np.ndarray:

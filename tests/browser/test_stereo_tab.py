@@ -31,7 +31,6 @@ from tests.browser.test_matching_tab import (
     status,
     stop,
     tab,
-    upload,
 )
 from tests.test_stereo_calibrate import TRUE, photographed_pairs
 
@@ -85,8 +84,14 @@ def fresh(page, url):
     if page.evaluate("document.querySelectorAll('.label-wrap.open').length"):
         visit(page, url)
     yield page
+    leave(page)
+
+
+def leave(page):
+    """Go away; what the page then says of lost connections doesn't count."""
     assert faults(page) == []
     page.goto("about:blank")
+    page.watch.faults.clear()
 
 
 def faults(page) -> list[str]:
@@ -106,14 +111,17 @@ def arrived(page):
 
 
 def follows(page, change):
-    """Do `change`, and wait for another headline."""
+    """Do `change`, and wait for another headline, or for words on why there is none."""
     before = headline(page)
+    page.evaluate("document.querySelectorAll('.said').forEach((e) => e.classList.add('former'))")
     change()
     page.wait_for_function(
-        "([at, before]) => document.querySelector(at).innerText !== before",
+        """([at, before]) => document.querySelector(at).innerText !== before
+          || document.querySelector('.said:not(.former)')?.checkVisibility()""",
         arg=[HEADLINE, before],
         timeout=SLOW,
     )
+    assert headline(page) != before, status(page, "stereo").inner_text()
 
 
 def press(page, name="stereo"):
@@ -126,6 +134,17 @@ def opened(page, name):
     if "open" not in (head.get_attribute("class") or "").split():
         head.click()
     return page.locator(".panel", has=page.locator("> button", has_text=name))
+
+
+def upload(page, label, paths):
+    """Put files into the field of exactly this name."""
+    name = page.locator("[data-testid=block-label]", has_text=re.compile(rf"^\s*{label}\s*$"))
+    block = page.locator(".block", has=name).last
+    with page.expect_file_chooser() as chooser:
+        block.locator("button").first.click()
+    with page.expect_response(lambda answer: "/upload" in answer.url):
+        chooser.value.set_files(paths)
+    page.wait_for_timeout(500)  # the field takes its value
 
 
 def unfold(page, name):
@@ -272,10 +291,8 @@ def test_every_look_inside_tab_draws(page):
     assert loaded(picture.nth(2)) > 100
     before = picture.nth(1).get_attribute("src")
     enter(page, "P2", 0)
-    inside.get_by_label("range slider for P2").focus()
-    page.keyboard.press("Home")
     changes(page, picture.nth(1), before)
-    inside.get_by_text("Both paths along the row, P1 30, P2 30").wait_for()
+    inside.get_by_text(re.compile(r"along the row, P1 (\d+), P2 \1")).wait_for()  # never P2 < P1
     tab(page, "One disparity")
     assert loaded(picture.first) > 100
     before = picture.first.get_attribute("src")
@@ -302,7 +319,7 @@ def test_other_views_of_the_result(page):
     assert re.fullmatch(r"Rectified: rows 0\.\d+ px apart", lines[1])
     tab(page, "Red–cyan")
     page.locator("figcaption:visible", has_text="Autostereogram").wait_for()
-    assert loaded(page.locator("figure:visible img").first) == SIZE[0]
+    assert loaded(page.locator("figure:visible img").first) > 400
     tab(page, "Numbers")
     rig = page.locator("table.facts:visible", has_text="Baseline")
     assert "0.160 m" in rig.inner_text()
@@ -318,7 +335,6 @@ def test_score_table(page):
         0 < float(score.locator("tr", has_text="EPE").locator("td.n").inner_text().split()[0]) < 3
     )
     assert loaded(score.locator("img").first) == SIZE[0]
-    opened(page, "Score")
 
 
 def test_compare_three_methods(page):
@@ -345,8 +361,7 @@ def test_one_picture_without_weights_says_so_and_shows_the_rule(page):
     row = one.locator("tr", has_text="AbsRel").locator("td.n").all_inner_texts()
     assert float(row[0]) < float(row[1])  # the rule is worse than stereo
     before = one.locator("figure img").last.get_attribute("src")
-    one.get_by_label("range slider for Shift").focus()
-    page.keyboard.press("Home")
+    enter(page, "Shift of inverse depth", -0.5)
     changes(page, one.locator("figure img").last, before)
 
 
@@ -422,7 +437,6 @@ def test_a_pair_of_ones_own_in_its_own_unit(fresh, files, truth):
     source(fresh, "Your own pair")
     upload(fresh, "Left picture", files / "left.png")
     upload(fresh, "Right picture", files / "small.png")
-    fresh.wait_for_timeout(500)
     press(fresh)
     line = status(fresh, "stereo")
     line.locator(".said").get_by_text("480×360 px, the right one 401×301 px").wait_for()
@@ -431,7 +445,6 @@ def test_a_pair_of_ones_own_in_its_own_unit(fresh, files, truth):
 
     fresh.get_by_label("Remove Image").or_(fresh.get_by_label("Clear")).last.click()
     upload(fresh, "Right picture", files / "right.png")
-    fresh.wait_for_timeout(500)
     follows(fresh, lambda: press(fresh))
     assert "Your own pair" in headline(fresh) and "Depth" not in headline(fresh)
     unfold(fresh, "Rig")
@@ -464,11 +477,7 @@ def test_calibrate_and_use_the_rig(fresh, boards):
     press(fresh, "stereo-calibrate")
     status(fresh, "stereo-calibrate").get_by_text("there are 0").wait_for()
     for name in ("left", "right"):
-        block = panel.locator(".block", has=fresh.get_by_text(f"{name.capitalize()} pictures"))
-        with fresh.expect_file_chooser() as chooser:
-            block.last.locator("button").first.click()
-        chooser.value.set_files(sorted(boards.glob(f"{name}*.png")))
-        block.last.locator(".file-preview tr").nth(5).wait_for()
+        upload(fresh, f"{name.capitalize()} pictures", sorted(boards.glob(f"{name}*.png")))
     press(fresh, "stereo-calibrate")
     table = panel.locator("table.facts")
     table.wait_for(timeout=SLOW)
@@ -480,7 +489,8 @@ def test_calibrate_and_use_the_rig(fresh, boards):
     assert value("Baseline") == pytest.approx(np.linalg.norm(TRUE.t), rel=0.01)
     assert value("Focal length, left") == pytest.approx(TRUE.K0[0, 0], rel=0.02)
     assert loaded(panel.locator("figure img").nth(5)) > 300
-    panel.get_by_text("rig.yml").wait_for()
+    made = panel.locator(".file-preview a[download='rig.yml']")
+    made.wait_for(state="attached")
 
     panel.get_by_role("button", name="Use it for the pair").click()
     source(fresh, "Your own pair")
@@ -488,7 +498,6 @@ def test_calibrate_and_use_the_rig(fresh, boards):
     fresh.locator(".file-preview:visible", has_text="rig").first.wait_for()
     for name in ("left", "right"):
         upload(fresh, f"{name.capitalize()} picture", boards / f"{name}0.png")
-    fresh.wait_for_timeout(500)
     follows(fresh, lambda: press(fresh))
     assert "rectified by the calibration" in headline(fresh)
     assert depths(fresh)[2] == "mm"
@@ -512,11 +521,11 @@ def test_stop_keeps_the_result(fresh):
     assert share_off(fresh) < 0.1
 
 
-def test_a_link_brings_everything_back(fresh, open_page):
+def test_a_link_brings_everything_back(fresh):
     choose(fresh, "Method", "Semi-global (OpenCV)")
     enter(fresh, "Largest disparity (px)", 48)
     fresh.get_by_label("Fill", exact=True).uncheck()
-    follows(fresh, lambda: choose(fresh, "Example", "Hills"))
+    follows(fresh, lambda: choose(fresh, "Example", "Gallery wall"))
     fresh.wait_for_function("location.search.includes('method=sgbm')")
 
     def stand(page) -> tuple:
@@ -529,12 +538,12 @@ def test_a_link_brings_everything_back(fresh, open_page):
         )
 
     before = stand(fresh)
-    assert before[:4] == ("Semi-global (OpenCV)", "Hills", 48, False)
+    assert before[:4] == ("Semi-global (OpenCV)", "Gallery wall", 48, False)
     address = opened(fresh, "Take away").get_by_label("Link that restores").input_value()
     assert set(parse_qs(urlsplit(address).query)) == {
         "tab", "example", "method", "max_disparity_px", "fill",
     }  # fmt: skip
-    fresh.goto("about:blank")
+    leave(fresh)
     fresh.goto(address)
     arrived(fresh)
     assert stand(fresh) == before
@@ -573,7 +582,7 @@ PRESSED = """window.pressed = []; document.addEventListener('click', (event) => 
 
 def seen(page, text):
     page.locator(f"{HEADLINE}:visible", has_text=text).wait_for(timeout=SLOW)
-    page.wait_for_timeout(1500)  # for what should not be pressed
+    page.wait_for_timeout(1000)  # for what should not be pressed
 
 
 def test_each_tab_runs_once_when_it_is_first_seen(all_tabs, open_page):
