@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.stereo import Pair, StereoResult, StereoSettings, Truth, disparity, inspect
-from core.stereo.methods import method_volumes
+from core.stereo.methods import P1, P2, method_volumes
 from core.stereo.pairs import EXAMPLES, SPOILS, RigSettings, SourceSettings, make_pair
 from core.stereo.prepare import PrepareSettings
 from core.stereo.run import COMPARE_HELP, Given, compare, made, run
@@ -170,7 +170,7 @@ def test_dearer_steps_give_a_smoother_row():
     pair = make_pair(SourceSettings(noise=0.05))
     volumes = method_volumes(pair.left, pair.right, StereoSettings())
     rough, smooth = (inspect.path_winner(volumes, pair.left, 180, p1, p2)
-                     for p1, p2 in ((0, 0), (30, 250)))  # fmt: skip
+                     for p1, p2 in ((0, 0), (P1, P2)))  # fmt: skip
     assert np.abs(np.diff(smooth)).sum() < 0.5 * np.abs(np.diff(rough)).sum()
 
 

@@ -15,14 +15,14 @@ from core.recipe import Recipe
 from core.types import Rig, Settings, setting
 
 METHODS = {
-    "refined": "Refined (census + SGM)",
+    "refined": "Refined (census, paths, planes)",
     "sgbm": "Semi-global (OpenCV)",
     "block": "Block matching",
     "depth-anything": "One picture: Depth Anything V2 (hub)",
 }
 
 METHOD_HELP = {
-    "refined": "Census and colour cost, semi-global paths, left–right check, occlusions filled.",
+    "refined": "Census and gradients, semi-global paths, left–right check, small planes where none match.",
     "sgbm": "OpenCV's StereoSGBM: paths from several sides pay for every jump in disparity.",
     "block": "Compares small windows, each pixel for itself: the idea before smoothness.",
 }
