@@ -122,7 +122,9 @@ def build(run: Callable[..., Run] = run) -> None:
         _, repair, _, settings = made.read(values)
         finding = next((f for f in found.check.findings if f.fix == key), None)
         if finding is None:
-            raise InputError("There is nothing left for this to mend. Press Measure to check again.")
+            raise InputError(
+                "There is nothing left for this to mend. Press Measure to check again."
+            )
         repair, settings = fixed(finding, repair, settings, found.check)
         new = vars(repair) | vars(settings)
         return {made.widgets[name]: new[name] for name in CHANGED}

@@ -125,12 +125,12 @@ class Inside:
             if found is None:
                 return {shown: ""}
             y = int((xy or _middle(found))[1])
-            last = max(1, found.result.disparity.shape[0] - 1)  # Gradio wants a slider with a length
-            return {row: gr.Slider(0, last, value=y), **draw(found, volumes, y, a, b)}
+            last = found.result.disparity.shape[0] - 1
+            return {row: _slider(0, last, y), **draw(found, volumes, y, a, b)}
 
         outputs = [status, self.volumes, shown]
-        gr.on([row.release, p1.release, p2.release], ui.guard(draw, status),
-              [state, self.volumes, row, p1, p2], outputs, **ui.QUIET)  # fmt: skip
+        gr.on([row.input, p1.input, p2.input], ui.guard(draw, status),
+              [state, self.volumes, row, p1, p2], outputs, trigger_mode="always_last", **ui.QUIET)  # fmt: skip
         gr.on([tab.select, picked.change], ui.guard(opened, status),
               [state, self.volumes, picked, p1, p2], [*outputs, row], **ui.QUIET)  # fmt: skip
 
@@ -149,14 +149,23 @@ class Inside:
             if found is None:
                 return {out: None}
             volumes = _volumes(found, volumes)
+            d = int(np.clip(d, volumes.disparities[0], volumes.disparities[-1]))
+            picture = inspect.disparity_slice(volumes, d, aggregated=smooth)
+            return {self.volumes: volumes, out: picture}
+
+        def opened(found: Run | None, volumes: Volumes | None, d: float, smooth: bool) -> dict:
+            if found is None:
+                return {out: None}
+            volumes = _volumes(found, volumes)
             low, high = int(volumes.disparities[0]), int(volumes.disparities[-1])
             d = int(np.clip(d, low, high))
-            picture = inspect.disparity_slice(volumes, d, aggregated=smooth)
-            return {self.volumes: volumes, out: picture, at: gr.Slider(low, max(low + 1, high), value=d)}
+            slider = gr.Slider(low, max(low + 1, high), value=d)
+            return {at: slider, **draw(found, volumes, d, smooth)}
 
-        gr.on([tab.select, at.release, after.input], ui.guard(draw, status),
-              [state, self.volumes, at, after], [status, self.volumes, out, at],
-              **ui.QUIET)  # fmt: skip
+        inputs, outputs = [state, self.volumes, at, after], [status, self.volumes, out]
+        gr.on([at.input, after.input], ui.guard(draw, status), inputs, outputs,
+              trigger_mode="always_last", **ui.QUIET)  # fmt: skip
+        tab.select(ui.guard(opened, status), inputs, [*outputs, at], **ui.QUIET)
 
     def _errors(self, state: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -181,8 +190,8 @@ class Inside:
     def _check(self, state: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
             "Matched from left to right and from right to left, a point seen by both cameras "
-            "gives the same answer. Where it doesn't, the right camera saw something else: the "
-            "pixel is hidden, and takes the disparity of the background beside it."
+            "gives the same answer. Where it doesn't, the pixel is hidden from the right camera, or "
+            "its match was chance: it takes the disparity of the surface or background beside it."
         )
         shown = ui.text()
         status = ui.text(elem_classes="status")
@@ -230,6 +239,10 @@ def _volumes(found: Run, known: Volumes | None) -> Volumes:
         return known
     pair = found.pair
     return runtime.run(method_volumes, pair.left, pair.right, found.result.settings)
+
+
+def _slider(low: int, high: int, value: int) -> gr.Slider:
+    return gr.Slider(low, max(high, low + 1), value=value)  # Gradio refuses one without a length
 
 
 def _middle(found: Run) -> tuple[float, float]:

@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from core import images, models, runtime
+from core import images, runtime
 from core.stereo import pictures, relative
 from core.stereo.board import Board
 from core.stereo.calibrate import Calibrated, calibrate
-from core.stereo.mono import INSTEAD, MODELS, mono
+from core.stereo.mono import MODELS, mono
 from core.stereo.rigfile import write_rig
 from core.stereo.run import Run
 from core.types import InputError, Progress, Unavailable, silent
@@ -36,8 +36,7 @@ def one_picture(state: gr.State) -> None:
             "compared. The least a network must beat is the rule that lower is nearer."
         )
         spec = MODELS["depth-anything"]
-        lacking = models.missing(spec, instead=INSTEAD)
-        gr.Markdown(f"{spec.title}: {spec.note} {lacking}")
+        gr.Markdown(f"{spec.title}: {spec.note}")
         job = ui.Job("Compare with one picture", "stereo-mono")
         table, answers = ui.text(), ui.text()
         gr.Markdown(
@@ -73,8 +72,8 @@ def one_picture(state: gr.State) -> None:
             ]  # fmt: skip
             return {bent: markup.pictures(drawn)}
 
-        gr.on([panel.expand, scale.release, shift.release], ui.guard(bend, status),
-              [state, scale, shift], [status, bent], **ui.QUIET)  # fmt: skip
+        gr.on([panel.expand, scale.input, shift.input], ui.guard(bend, status),
+              [state, scale, shift], [status, bent], trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 
 
 def judged(found: Run, *, progress: Progress = silent) -> tuple[Shown, str]:
@@ -139,8 +138,8 @@ def calibration(rig_file: gr.File) -> None:
         with gr.Row():
             lefts = gr.File(label="Left pictures", file_count="multiple", height=140)
             rights = gr.File(label="Right pictures", file_count="multiple", height=140)
-            with gr.Column(min_width=260):
-                board = ui.controls(Board)
+        with gr.Row():
+            board = ui.controls(Board)
         job = ui.Job("Calibrate", "stereo-calibrate")
         said, shown = ui.text(), ui.text()
         with gr.Row():

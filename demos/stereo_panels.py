@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from core.types import InputError
 from demos import markup, ui
 
 MOST_POINTS = 150_000  # of a cloud sent to the browser
+FITTING_PX = 0.5  # rows that lie closer than this, in the median, are the same rows
 FAR_PERCENT = 97  # of the pixels are shown; the farthest few would make the rest tiny
 
 
@@ -209,6 +211,8 @@ def rectification(state: gr.State, tab: gr.Tab) -> None:
         raw, given = found.raw, found.given.rig
         known = given if isinstance(given, Calibration) else None
         done = runtime.run(rectify, raw.left, raw.right, known)
+        if known is None and done.vertical_before_px < FITTING_PX:  # nothing to turn
+            done = replace(done, left=raw.left, right=raw.right, done=False)
         made = [(picture, title) for title, picture in row_pictures(raw.left, raw.right, done)]
         return {shown: markup.pictures(made)}
 

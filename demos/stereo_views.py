@@ -123,7 +123,7 @@ def place_text(found: Run, xy: Place) -> str:
         rows.append(("True disparity", markup.number(true, "px")))
     rows.append(("Confidence", markup.number(float(found.result.confidence[row, column]))))
     if found.result.occluded[row, column]:
-        rows.append(("Left–right check", "failed: the right camera doesn't see it"))
+        rows.append(("Left–right check", "failed: hidden from the right camera, or unsure"))
     elif np.isnan(found.result.matched[row, column]):
         rows.append(("Match", "none found; filled from its neighbours" if np.isfinite(d)
                      else "none found"))  # fmt: skip

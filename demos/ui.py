@@ -122,6 +122,8 @@ class Controls:
 FIRST_RUN = """() => {
   const [slug, opening] = ['%s', %s];
   const ran = (window.sightlineRan ??= new Set());
+  if (opening) window.sightlineOpened = true;
+  else if (!window.sightlineOpened) return;  // Gradio selects a tab while it draws the page
   const wanted = new URL(location).searchParams.get('tab');
   const press = (tries) => {
     const button = document.querySelector(`#${slug}-now`);
@@ -172,7 +174,7 @@ def _widget(f: dataclasses.Field) -> Any:
         return gr.Checkbox(**common)
     if isinstance(default, str):
         return gr.Textbox(**common)
-    if low is not None and high is not None and high - low <= 1e5:
+    if low is not None and high is not None and high - low < 1e4:
         return gr.Slider(low, high, step=step, **common)
     return gr.Number(minimum=low, maximum=high, step=step or 1, **common)
 

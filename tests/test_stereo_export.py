@@ -49,7 +49,7 @@ HEIGHT, WIDTH = LEFT.shape[:2]
 TRUTH = Truth(np.full((HEIGHT, WIDTH), BY, np.float32))
 K = np.array([[260.5, 0, WIDTH / 2 + 1 / 3], [0, 259.5, HEIGHT / 2], [0, 0, 1]])
 CAMERAS = Calibration(
-    K0=K, K1=K + [[0, 0, 2], [0, 0, -1], [0, 0, 0]],
+    K0=K, K1=K + np.array([[0, 0, 2], [0, 0, -1], [0, 0, 0]]),
     distortion0=np.array([-0.03, 0.01, 1e-4, 0, 0]), distortion1=np.zeros(5),
     R=cv2.Rodrigues(np.array([0.004, 0.01, -0.006]))[0], t=np.array([-60.1, 0.7, 1 / 3]),
     size=(WIDTH, HEIGHT), unit="mm",
@@ -57,7 +57,7 @@ CAMERAS = Calibration(
 DOTS = SourceSettings(
     "dots", dots_shape="letter", dots_disparity_px=13, dots_noise=0.1, pair_seed=5
 )
-EXAMPLE = SourceSettings(example="thin", baseline_scale=0.75, grain=0.1, noise=0.02, pair_seed=3)
+EXAMPLE = SourceSettings(example="gallery", baseline_scale=0.75, grain=0.1, noise=0.02, pair_seed=3)
 SPOILED, SWAPPED = SourceSettings(spoil="rotated"), dataclasses.replace(EXAMPLE, spoil="swapped")
 OWN, BOTH = SourceSettings("own"), SourceSettings("own", side_by_side=True)
 RIG = RigSettings(300.25, 6.5, "cm", 99.5, 70.5, 2.5)

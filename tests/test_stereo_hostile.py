@@ -13,11 +13,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image
 
 from core.recipe import from_link
 from core.stereo.board import Board
@@ -25,10 +23,21 @@ from core.stereo.rigfile import write_rig
 from core.stereo.run import Run
 from core.stereo.truth import write_pfm
 from core.types import InputError
-from demos import stereo, stereo_more
+from demos import stereo
 from demos.widgets.base import Widget
 from tests.test_hostile import (
-    FINE, MACHINE, REFUSED, TEXTURE, TINY, UNIFORM, flat, on_its_side, photo, raw, texture, words,
+    FINE,
+    MACHINE,
+    REFUSED,
+    TEXTURE,
+    TINY,
+    UNIFORM,
+    flat,
+    on_its_side,
+    photo,
+    raw,
+    texture,
+    words,
 )  # fmt: skip
 from tests.test_hostile import NEXT as STEP
 from tests.test_stereo_rigs import HOSTILE as RIGS
@@ -38,7 +47,8 @@ from tests.test_stereo_truth import HOSTILE as TRUTHS
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 NEXT = re.compile(  # the last: a file's number, with what it should be
-    STEP.pattern + r"|\b(Add|[Cc]alibrate|Click|Correct|Crop|Put|Run|[Ss]wap|Take|Turn|are above 0)\b"
+    STEP.pattern
+    + r"|\b(Add|[Cc]alibrate|Click|Correct|Crop|Put|Run|[Ss]wap|Take|Turn|are above 0)\b"
 )
 FIELDS = {f.name: f for kind in stereo.KINDS for f in fields(kind)}
 FILES = ("left", "right", "rig", "truth")
@@ -509,7 +519,8 @@ def test_clicks_on_a_poor_result(tab, folder, kind):
     found = poor(kind, tab, folder)
     height, width = found.result.disparity.shape
     inside = (0.5, 0.5), (width - 0.5, height - 0.5)
-    for x, y in (*inside, (-3, 0.5), (width + 9.0, 1), (1, 1e9), (float("nan"), 0), (width, height)):
+    outside = (-3, 0.5), (width + 9.0, 1), (1, 1e9), (float("nan"), 0), (width, height)
+    for x, y in (*inside, *outside):
         said, changed = tab.said("picked", None, found, gr.EventData(None, {"x": x, "y": y}))
         if said:
             check_sentence(said, "outside")
@@ -573,13 +584,9 @@ def test_one_picture_without_a_result_or_weights(tab, first):
 BOARD = [f.default for f in fields(Board)]
 
 
-def boards(folder: Path, count: int, **sizes: Any) -> list[str]:
-    """Pictures without a board."""
-    return [str(photo(texture(160, 120, k), folder / f"view{k}.png")) for k in range(count)]
-
-
 def test_calibrating_from_what_is_no_calibration(tab, folder, good):
-    three, text = boards(folder, 3), str(write(folder / "text.png", "no picture"))
+    three = [str(photo(texture(160, 120, k), folder / f"view{k}.png")) for k in range(3)]
+    text = str(write(folder / "text.png", "no picture"))
     cases = [
         (None, None, BOARD, "needs 3 pairs of pictures or more; there are 0"),
         (three[:1], three[:1], BOARD, "there are 1"),
