@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER = "#1d2733", "#ffffff"
+TALLEST_IN = 12.0  # of one picture
 
 
 def picture_figure(
@@ -40,7 +41,7 @@ def picture_figure(
     shapes = [image.shape for _, image in pictures]
     cell_in = width_in / columns
     row_in = [
-        max(cell_in * s[0] / s[1] for s in shapes[r * columns : (r + 1) * columns]) + 0.3
+        max(_tall_in(cell_in, s) for s in shapes[r * columns : (r + 1) * columns]) + 0.3
         for r in range(rows)
     ]
     caption = textwrap.fill(recipe.caption(), int(width_in * 15))
@@ -53,7 +54,7 @@ def picture_figure(
         row, column = divmod(i, columns)
         if i and column == 0:
             top -= row_in[row - 1]
-        tall_in = cell_in * image.shape[0] / image.shape[1]
+        tall_in = _tall_in(cell_in, image.shape)
         box = (
             (column * cell_in + 0.08) / width_in,
             (top - 0.22 - tall_in) / height_in,
@@ -66,6 +67,11 @@ def picture_figure(
         axes.set_title(label, fontsize=9, loc="left", color=INK, pad=3)
     figure.text(0.02, 0.1 / height_in, caption, fontsize=6.5, color=INK, va="bottom")
     return figure
+
+
+def _tall_in(cell_in: float, shape: tuple[int, ...]) -> float:
+    """How tall a picture of this shape stands in its cell: a narrow strip doesn't fill the width."""
+    return min(cell_in * shape[0] / shape[1], TALLEST_IN)
 
 
 def save(figure: Figure, folder: Path, stem: str, recipe: Recipe) -> list[Path]:

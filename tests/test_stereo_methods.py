@@ -267,7 +267,7 @@ def test_the_volumes_explain_the_answer(way):
 
 
 def test_any_cost_volume_can_be_solved():
-    """A volume that knows the answer gives it back: the way that a learned cost takes."""
+    """A volume that knows the answer gives it back."""
     left, _, truth, _ = two_planes()
     settings = StereoSettings(max_disparity_px=24)
     volume = np.full((*truth.shape, 24), cost.FULL, np.int16)

@@ -108,7 +108,7 @@ def _pair(pair: tuple[Picture, Picture], k: int) -> tuple[Picture, Picture]:
 
 def _too_few(good: int, loaded: list[tuple[Picture, Picture]], board: Board) -> str:
     said = (
-        f"{good or 'None'} of {len(loaded)} pairs {'shows' if good == 1 else 'show'} a whole board "
+        f"{good} of {len(loaded)} pairs {'shows' if good == 1 else 'show'} a whole board "
         f"of {board.columns}×{board.rows} inner corners in both pictures; {LEAST} are needed. "
     )
     if min(board.columns, board.rows) > 3:

@@ -2,7 +2,7 @@
 
 `find` is the one door. It reduces a large pair, runs the method, and brings the answer back to
 the pair's own pixels. Our own methods are costs (cost) → paths (paths) → one answer per pixel
-(planes, refine); `solve` does all but the first for any cost volume, so a learned cost takes the same way.
+(planes, refine); `solve` does all but the first for any cost volume.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def method_volumes(
     left, right = as_rgb(left, "The left picture"), as_rgb(right, "The right picture")
     left, right, settings, scale = _working(left, right, settings)
     note = ""
-    raw = _costs(left, right, settings)
+    raw = cost.volume(left, right, settings)
     if settings.method == "block":
         aggregated = cost.windowed(left, right, settings)
         if settings.window_cost == "bm":
@@ -165,18 +165,10 @@ def _by_costs(
 ) -> Found:
     clock = _Clock()
     progress(0.0, desc="comparing pixels")
-    volume = _costs(left, right, settings)
+    volume = cost.volume(left, right, settings)
     clock("cost")
     found = solve(volume, left, settings, stage(progress, 0.2, 1.0))
     return dataclasses.replace(found, stages=clock.stages | dict(found.stages))
-
-
-def _costs(left: np.ndarray, right: np.ndarray, settings: StereoSettings) -> np.ndarray:
-    if settings.method == "learned":
-        from core.stereo import learned
-
-        return learned.volume(left, right, settings)
-    return cost.volume(left, right, settings)
 
 
 def _block(

@@ -65,7 +65,7 @@ def methods() -> dict[str, Method]:
         settings = StereoSettings(method=key, max_disparity_px=LARGEST_PX)
         return lambda left, right: find(left, right, settings).disparity
 
-    keys = ("block", "sgbm", "refined", "learned")
+    keys = ("block", "sgbm", "refined")
     return {"plain": plain} | {key: of(key) for key in keys if key in METHODS}
 
 
@@ -184,7 +184,7 @@ def main() -> None:
         0.85,
     )
     for key, method in methods().items():
-        if key in ("refined", "learned"):
+        if key == "refined":
             method(left, right)
             took, used = [], time.process_time()
             for _ in range(7):

@@ -427,7 +427,8 @@ def test_compare_shows_both_methods(page):
     precision = compare.locator("tr", has_text="Precision").locator("td.n").all_inner_texts()
     assert all(0 < float(value) <= 1 for value in precision)
     page.wait_for_function(
-        "(line) => line.innerText.trim() === ''", arg=status(page, "matching-compare").element_handle()
+        "(line) => line.innerText.trim() === ''",
+        arg=status(page, "matching-compare").element_handle(),
     )
 
 

@@ -1,1 +1,0 @@
-"""Teaching the stereo network: made-up worlds in, weights and a measured card out."""
