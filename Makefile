@@ -32,8 +32,7 @@ screenshots: $(VENV)/.dev
 	$(PYTHON) -m tests.browser.screenshots
 
 bench: $(VENV)/.dev
-	$(PYTHON) -m tests.bench.matching
-	$(PYTHON) -m tests.bench.startup
+	for name in matching scenes stereo preflight startup; do $(PYTHON) -m tests.bench.$$name; done
 
 clean:
 	rm -rf $(VENV) screenshots
