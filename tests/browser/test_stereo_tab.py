@@ -18,6 +18,7 @@ from core.scenes import scene, stereo_pair
 from core.stereo.board import Board
 from core.stereo.geometry import depth, measure
 from core.stereo.pairs import BASELINES_M, SIZE
+from core.stereo.types import METHODS
 from tests.browser.audit import AUDIT, CONTRAST
 from tests.browser.conftest import serve, spied
 from tests.browser.test_matching_tab import (
@@ -316,7 +317,8 @@ def test_other_views_of_the_result(page):
     tab(page, "Rectification")
     page.locator("figcaption:visible", has_text="Overlap").wait_for()
     lines = page.locator("figcaption:visible").all_inner_texts()
-    assert re.fullmatch(r"Rectified: rows 0\.\d+ px apart", lines[1])
+    assert re.fullmatch(r"Raw: rows 0\.\d+ px apart", lines[0])
+    assert len(lines) == 2, "rows that fit are not turned"
     tab(page, "Red–cyan")
     page.locator("figcaption:visible", has_text="Autostereogram").wait_for()
     assert loaded(page.locator("figure:visible img").first) > 400
@@ -343,7 +345,7 @@ def test_compare_three_methods(page):
     compare.locator("figure").nth(2).wait_for(timeout=SLOW)
     compare.locator("table.facts th.n").nth(2).wait_for(timeout=SLOW)
     names = compare.locator("figcaption").all_inner_texts()
-    assert sorted(names) == ["Block matching", "Refined (census + SGM)", "Semi-global (OpenCV)"]
+    assert sorted(names) == sorted(METHODS[key] for key in ("block", "refined", "sgbm"))
     bad = compare.locator("tr", has_text="Bad 2").locator("td.n").all_inner_texts()
     shares = dict(zip(names, map(float, bad), strict=True))
     assert shares["Refined (census + SGM)"] < shares["Block matching"]
