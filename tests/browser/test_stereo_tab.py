@@ -348,7 +348,7 @@ def test_compare_three_methods(page):
     assert sorted(names) == sorted(METHODS[key] for key in ("block", "refined", "sgbm"))
     bad = compare.locator("tr", has_text="Bad 2").locator("td.n").all_inner_texts()
     shares = dict(zip(names, map(float, bad), strict=True))
-    assert shares["Refined (census + SGM)"] < shares["Block matching"]
+    assert shares[METHODS["refined"]] < shares[METHODS["block"]]
 
 
 def test_one_picture_without_weights_says_so_and_shows_the_rule(page):
