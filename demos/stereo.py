@@ -61,9 +61,9 @@ def build(run: Callable[..., Run] = run) -> None:
                 with gr.Tab("Point cloud") as cloud_tab:
                     cloud = panels.CloudView(state, cloud_tab)
                 with gr.Tab("Rectification") as rows_tab:
-                    panels.rectification(state, rows_tab)
+                    opened = [panels.rectification(state, rows_tab)]
                 with gr.Tab("Red–cyan") as glasses_tab:
-                    panels.glasses(state, glasses_tab)
+                    opened.append(panels.glasses(state, glasses_tab))
                 with gr.Tab("Numbers"):
                     numbers = ui.text()
 
@@ -73,12 +73,12 @@ def build(run: Callable[..., Run] = run) -> None:
         scores = ui.text()
         errors = ui.text()
     more.one_picture(state)
-    more.calibration(files.rig)
+    more.calibration(files.rig, made.widgets["source"], job.status)
     take = ui.TakeAway("stereo")
     ui.lesson("stereo")
 
     outputs = [state, picked, headline, view, said, numbers, scores, errors, check]
-    outputs += [*fixes.values(), *cloud.outputs, *inside.outputs, *take.outputs]
+    outputs += [*fixes.values(), *opened, *cloud.outputs, *inside.outputs, *take.outputs]
 
     def show(found: Run) -> dict:
         wanted = {finding.fix for finding in found.check.findings}
@@ -93,6 +93,7 @@ def build(run: Callable[..., Run] = run) -> None:
             errors: views.error_pictures(found),
             check: panels.check_text(found.check),
             **{button: gr.Button(visible=key in wanted) for key, button in fixes.items()},
+            **dict.fromkeys(opened, ui.ANEW),
             **cloud.show(found),
             **inside.show(found),
             **take.show(found.result.recipe),
@@ -112,6 +113,15 @@ def build(run: Callable[..., Run] = run) -> None:
     ]
     job.wire(work, show, everything, outputs, also=also, api_name="stereo")
     take.wire(state, panels.write_files)
+
+    # What was mended in one pair is not wrong with the next.
+    mends = [made.widgets[name] for name in ("swap", "rectify", "equalise")]
+    anew = [made.widgets[n].input for n in ("example", "spoil", "dots_shape", "source")]
+    gr.on(anew, lambda: [False] * 3, None, mends, **ui.QUIET).then(
+        None, made.widgets["source"], None,
+        js="(source) => source === 'own' || document.querySelector('#stereo-now')?.click()",
+        **ui.QUIET,
+    )  # fmt: skip
     made.restore_from("stereo")
 
     # A fix sets the controls that mend what was found, then presses the button.

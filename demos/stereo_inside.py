@@ -26,6 +26,8 @@ class Inside:
 
     def __init__(self, state: gr.State, picked: gr.State):
         self.volumes = gr.State(None, time_to_live=KEPT_S)
+        # made when their tab is opened, so old after a new result
+        self.drawn: dict[Any, Any] = {}
         with ui.panel("Look inside"), gr.Tabs():
             with gr.Tab("Cost curve") as curve_tab:
                 self._curve(state, picked, curve_tab)
@@ -51,10 +53,10 @@ class Inside:
                 self._errors(state, error_tab)
             with gr.Tab("Left–right check") as check_tab:
                 self._check(state, check_tab)
-        self.outputs = [self.geometry, self.volumes]
+        self.outputs = [self.geometry, self.volumes, *self.drawn]
 
     def show(self, found: Run) -> dict:
-        return {self.geometry: geometry_value(found), self.volumes: None}
+        return {self.geometry: geometry_value(found), self.volumes: None, **self.drawn}
 
     def _curve(self, state: gr.State, picked: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -68,6 +70,7 @@ class Inside:
             with gr.Column(scale=2, min_width=280):
                 facts = ui.text()
         strips = ui.text()
+        self.drawn |= {chart: ui.ANEW, facts: "", strips: ""}
         status = ui.text(elem_classes="status")
 
         def draw(found: Run | None, volumes: Volumes | None, xy: Any) -> dict:
@@ -80,7 +83,12 @@ class Inside:
                        if np.isfinite(c)]
                 for name, costs in (("before", place.raw), ("after", place.aggregated))
             }  # fmt: skip
+            column, row = (min(int(v), n - 1) for v, n in zip(
+                xy or _middle(found), found.result.disparity.shape[::-1], strict=True))  # fmt: skip
+            made = np.isfinite(found.result.matched[row, column])
             rows = [
+                ("Answer", markup.number(float(found.result.disparity[row, column]), "px")),
+                ("It was", "matched" if made else "filled in"),
                 ("Winner", markup.number(place.winner, "px")),
                 ("Runner-up", markup.number(place.runner_up, "px")),
                 ("Margin, share of the range", markup.number(place.margin)),
@@ -89,7 +97,8 @@ class Inside:
             return {
                 self.volumes: volumes,
                 chart: charts.lines(series, "Cost", "disparity (px)", y_range=(0, 1)),
-                facts: note + markup.table(rows, ("Pixel", f"{place.x}, {place.y}"), ("", "n")),
+                facts: note
+                + markup.table(rows, ("Pixel", f"{column + 0.5}, {row + 0.5}"), ("", "n")),
                 strips: markup.pictures(inspect.rows(found.pair, volumes, place)),
             }
 
@@ -109,6 +118,7 @@ class Inside:
             p1 = gr.Slider(0, HIGHEST_PRICE, value=P1, step=5, label="P1", info="A step of one.")
             p2 = gr.Slider(0, HIGHEST_PRICE, value=P2, step=5, label="P2", info="A larger jump.")
         shown = ui.text()
+        self.drawn[shown] = ui.ANEW
         status = ui.text(elem_classes="status")
 
         def draw(found: Run | None, volumes: Volumes | None, y: float, a: float, b: float) -> dict:
@@ -143,6 +153,7 @@ class Inside:
             at = gr.Slider(0, 63, value=20, step=1, label="Disparity (px)")
             after = gr.Checkbox(label="After aggregation", value=False)
         out = gr.Image(label="Cost", interactive=False, buttons=["download", "fullscreen"])
+        self.drawn[out] = None
         status = ui.text(elem_classes="status")
 
         def draw(found: Run | None, volumes: Volumes | None, d: float, smooth: bool) -> dict:
@@ -174,6 +185,7 @@ class Inside:
             "method's own median δd."
         )
         chart = ui.text()
+        self.drawn[chart] = ui.ANEW
         status = ui.text(elem_classes="status")
 
         def draw(found: Run | None) -> dict:
@@ -194,6 +206,7 @@ class Inside:
             "its match was chance: it takes the disparity of the surface or background beside it."
         )
         shown = ui.text()
+        self.drawn[shown] = ui.ANEW
         status = ui.text(elem_classes="status")
 
         def draw(found: Run | None) -> dict:
@@ -206,7 +219,7 @@ class Inside:
                 (pictures.disparity_picture(result.matched, *_range(result.disparity)),
                  "What is left after the check"),
                 (pictures.disparity_picture(result.disparity, *_range(result.disparity)),
-                 "Filled from the background side"),
+                 "The answer"),
             ]  # fmt: skip
             return {shown: markup.pictures(made)}
 

@@ -127,7 +127,7 @@ def _table(columns: dict[str, dict[str, float]], against: str) -> str:
 # ---------------------------------------------------------------- calibration
 
 
-def calibration(rig_file: gr.File) -> None:
+def calibration(rig_file: gr.File, source: Any, status: Any) -> None:
     """The Calibrate panel: chessboard pairs → rig file, which may go straight to the input."""
     with ui.panel("Calibrate"):
         gr.Markdown(
@@ -164,7 +164,8 @@ def calibration(rig_file: gr.File) -> None:
             }  # fmt: skip
 
         job.wire(work, show, [lefts, rights, *board.inputs], [said, shown, file, use])
-        use.click(lambda path: path, file, rig_file, **ui.QUIET)
+        used = "The calibration is set as the pair's rig. Choose both pictures and press Measure."
+        use.click(lambda path: (path, "own", used), file, [rig_file, source, status], **ui.QUIET)
 
 
 def calibrated(

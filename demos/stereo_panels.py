@@ -64,7 +64,12 @@ def headline(found: Run) -> str:
     if found.scores:
         said += f"<b>{found.scores['bad_2']:.1%} are off by more than 2 px</b>. "
     said += f"{result.seconds:.2f} s."
-    notes = "".join(f'<div class="note">{html.escape(note)}</div>' for note in result.notes)
+    warned = (
+        () if found.check.ok else ("The check found a fault in the pair, so this may be wrong.",)
+    )
+    notes = "".join(
+        f'<div class="note">{html.escape(note)}</div>' for note in (*warned, *result.notes)
+    )
     title = f'<div class="note">{html.escape(pair.title)}</div>' if pair.title else ""
     return f'<div aria-live="polite">{title}{said}{notes}</div>'
 
@@ -85,7 +90,9 @@ def score_text(found: Run) -> str:
             "Nothing can be scored: the truth of this pair isn't known. Pick an example, or give "
             "the truth beside your own pictures."
         )
-    return markup.score_table(found.scores, SCORE_HELP)
+    rig = found.pair.rig
+    unit = {} if rig is None else {"rmse": (*SCORE_HELP["rmse"][:2], rig.unit)}
+    return markup.score_table(found.scores, {**SCORE_HELP, **unit})
 
 
 def numbers(found: Run) -> str:
@@ -173,8 +180,8 @@ class CloudView:
         return {self.model: str(path)}
 
 
-def glasses(state: gr.State, tab: gr.Tab) -> None:
-    """Both views in one picture, for red–cyan glasses or for bare eyes."""
+def glasses(state: gr.State, tab: gr.Tab) -> gr.HTML:
+    """Both views in one picture, for red–cyan glasses or for bare eyes; where they are shown."""
     gr.Markdown(
         "The anaglyph: look through red–cyan glasses, red on the left eye. The autostereogram: look "
         "through the picture, as if at something behind it, until two neighbouring stripes meet."
@@ -194,10 +201,11 @@ def glasses(state: gr.State, tab: gr.Tab) -> None:
         return {shown: markup.pictures(made)}
 
     tab.select(ui.guard(draw, status), [state], [status, shown], **ui.QUIET)
+    return shown
 
 
-def rectification(state: gr.State, tab: gr.Tab) -> None:
-    """The pair as it came, rectified, and laid over each other."""
+def rectification(state: gr.State, tab: gr.Tab) -> gr.HTML:
+    """The pair as it came, rectified, and laid over each other; where they are shown."""
     gr.Markdown(
         "Partners must lie in the same row. Follow a line across both pictures: before, and "
         "after rectification by the calibration, or by matches where there is none."
@@ -218,6 +226,7 @@ def rectification(state: gr.State, tab: gr.Tab) -> None:
 
     tab.select(ui.guard(draw, status), [state], [status, shown],
                api_visibility="private", show_progress="minimal")  # fmt: skip
+    return shown
 
 
 def compare(made: ui.Controls, files: Any) -> None:

@@ -127,7 +127,7 @@ def place_text(found: Run, xy: Place) -> str:
     elif np.isnan(found.result.matched[row, column]):
         rows.append(("Match", "none found; filled from its neighbours" if np.isfinite(d)
                      else "none found"))  # fmt: skip
-    return markup.table(rows, ("Pixel", f"{column}, {row}"), ("", "n"))
+    return markup.table(rows, ("Pixel", f"{column + 0.5}, {row + 0.5}"), ("", "n"))
 
 
 def ruler_text(read: Ruler) -> str:
@@ -149,7 +149,8 @@ def error_pictures(found: Run) -> str:
     d, truth = found.result.disparity, found.pair.truth
     return markup.pictures(
         [
-            (pictures.error_picture(d, truth), "Error, 0 to 4 px; outlined: hidden from the right"),
+            (pictures.error_picture(d, truth), "Error, dark 0 to bright 4 px"
+             + ("" if truth.occluded is None else "; outlined: hidden from the right")),
             (pictures.occlusion_picture(found.pair.left, found.result.occluded),
              "Where the left–right check failed"),
         ]

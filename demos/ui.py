@@ -187,6 +187,9 @@ def text(**kwargs: Any) -> gr.HTML:
     return gr.HTML("", padding=False, apply_default_css=False, **kwargs)
 
 
+ANEW = '<div class="note">There is a new result. Open this view again to see it.</div>'
+
+
 def said(text: str) -> str:
     """A sentence for the status line, announced to screen readers."""
     return f'<div class="said" role="alert">{html.escape(text)}</div>'

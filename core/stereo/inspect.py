@@ -14,7 +14,7 @@ from core.stereo.pictures import colour_map
 from core.stereo.types import Pair
 from core.types import InputError
 
-STRIP_PX, STRIP_SCALE = 21, 3  # rows shown around a pixel, and how much they are enlarged
+STRIP_PX, STRIP_SCALE = (121, 21), 5  # shown around a pixel, and how much it is enlarged
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,17 @@ def _unit(cost: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def rows(pair: Pair, volumes: Volumes, place: Curve) -> list[tuple[np.ndarray, str]]:
-    """The pixel's row in both pictures, enlarged: the pixel left, winner and runner-up right."""
+    """What lies around the pixel in its row, and around its partner, enlarged alike: the pixel
+    left; right the winner in blue and the runner-up in orange."""
     left, right = (_at(eye, volumes) for eye in (pair.left, pair.right))
-    left = _strip(left, place.y, [(place.x, draw.BLUE)])
     marks = [(place.x - place.winner, draw.BLUE)]
     if np.isfinite(place.runner_up):
         marks.append((place.x - place.runner_up, draw.ORANGE))
-    right = _strip(right, place.y, marks)
     return [
-        (left, f"Left picture, row {place.y}: the pixel"),
-        (right, "Right picture, the same row: winner in blue, runner-up in orange"),
-    ]
+        (_strip(left, place.y, place.x, [(place.x, draw.BLUE)]), "Left picture: the pixel"),
+        (_strip(right, place.y, place.x - place.winner, marks),
+         "Right picture, the same row: winner in blue, runner-up in orange"),
+    ]  # fmt: skip
 
 
 def _at(image: np.ndarray, volumes: Volumes) -> np.ndarray:
@@ -97,17 +97,24 @@ def _at(image: np.ndarray, volumes: Volumes) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _strip(image: np.ndarray, y: int, marks: list[tuple[float, draw.Colour]]) -> np.ndarray:
-    half = STRIP_PX // 2
-    around = np.pad(image, ((half, half), (0, 0), (0, 0)), mode="edge")[y : y + STRIP_PX]
-    big = around.repeat(STRIP_SCALE, 0).repeat(STRIP_SCALE, 1)
+def _strip(
+    image: np.ndarray, y: int, middle: float, marks: list[tuple[float, draw.Colour]]
+) -> np.ndarray:
+    """STRIP_PX of the picture around column `middle` and row y, enlarged; columns are marked above
+    and below the row. What lies outside is white."""
+    wide, tall = STRIP_PX[0] // 2, STRIP_PX[1] // 2
+    first = round(middle) - wide
+    padded = np.pad(image, ((tall, tall), (0, 0), (0, 0)), mode="edge")
+    padded = np.pad(padded, ((0, 0), (wide + 1, wide + 1), (0, 0)), constant_values=255)
+    start = int(np.clip(first + wide + 1, 0, padded.shape[1] - STRIP_PX[0]))
+    seen = padded[y : y + STRIP_PX[1], start : start + STRIP_PX[0]]
+    big = seen.repeat(STRIP_SCALE, 0).repeat(STRIP_SCALE, 1)
     for x, colour in reversed(marks):
-        a, b = round(x * STRIP_SCALE), round((x + 1) * STRIP_SCALE)
-        if b <= 0 or a >= big.shape[1]:
-            continue
-        middle = half * STRIP_SCALE
-        big[: middle - STRIP_SCALE, max(a, 0) : b] = colour
-        big[middle + 2 * STRIP_SCALE :, max(a, 0) : b] = colour
+        column = round(x) + wide + 1 - start
+        if 0 <= column < STRIP_PX[0]:
+            across = slice(column * STRIP_SCALE, (column + 1) * STRIP_SCALE)
+            big[: (tall - 1) * STRIP_SCALE, across] = colour
+            big[(tall + 2) * STRIP_SCALE :, across] = colour
     return big
 
 

@@ -31,7 +31,7 @@ TITLES = {
     "gallery": "Gallery wall: rich texture, nearly flat",
     "thin": "Thin structures: wires and bars narrower than any window",
     "mirror": "Mirror ball: what it shows is not where it is",
-    "terrain": "Hills: a smooth surface from near to far",
+    "terrain": "Hills: smooth slopes and a lake, where small planes are led astray",
     "random": "A scene drawn by its seed",
 }
 BASELINES_M = {  # the nearest thing then has about 50 px at SIZE

@@ -235,7 +235,7 @@ def _camera(K: Any, name: str) -> np.ndarray:
         raise InputError(f"{name} is 3×3, not {'×'.join(map(str, K.shape))}. Save it again.")
     if not (K[0, 0] > 0 and K[1, 1] > 0):
         raise InputError(
-            f"{name} has the focal lengths {K[0, 0]:g} and {K[1, 1]:g}. They must be above 0: correct the file."
+            f"{name} has the focal lengths {K[0, 0]:g} and {K[1, 1]:g}. Give lengths above 0."
         )
     if max(K[0, 0], K[1, 1]) > 1e7 or np.abs(K[:2, 2]).max() > 1e7:
         raise InputError(f"{name} isn't in pixels: its numbers are too large. Save it again.")

@@ -139,10 +139,13 @@ def _check_truth(truth: Truth, left: np.ndarray) -> None:
 
 
 def scored(pair: Pair, result: StereoResult) -> dict[str, float]:
-    """Every score of SCORE_HELP that the pair's truth and rig allow."""
+    """Every score of SCORE_HELP that the pair's truth and rig allow. What counts as answered is
+    what was matched: a filled pixel is a guess."""
     if pair.truth is None:
         return {}
     found = score(result.disparity, pair.truth)
+    alone = score(result.matched, pair.truth)
+    found |= {key: alone[key] for key in alone if key.startswith("valid_") or key == "density"}
     if pair.rig is not None:
         found |= depth_score(result.disparity, pair.truth.disparity, pair.rig)
     return found
@@ -206,7 +209,7 @@ def compare(
         seconds += result.seconds
         known = scored(pair, result) | {
             "seconds": result.seconds,
-            "density": float(np.isfinite(result.disparity).mean()),
+            "density": float(np.isfinite(result.matched).mean()),
         }
         scores = {key: float(known.get(key, np.nan)) for key in COMPARE_HELP}
         drawn = disparity_picture(result.disparity, low, high)

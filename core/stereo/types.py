@@ -15,7 +15,7 @@ from core.recipe import Recipe
 from core.types import Rig, Settings, setting
 
 METHODS = {
-    "refined": "Refined (census, paths, planes)",
+    "refined": "Refined",
     "sgbm": "Semi-global (OpenCV)",
     "block": "Block matching",
     "depth-anything": "One picture: Depth Anything V2 (hub)",

@@ -154,7 +154,7 @@ export function mount(home) {
     const scale = steps(rig.deepest).map((depth) => {
       const y = css(0, depth)[1];
       return line([PAD.left, y], [width - PAD.right, y], 'class="sg-grid"')
-        + word([PAD.left - 6, y + 4], written(depth).replace(/\.?0+$/, '') || '0', '', 'end');
+        + word([PAD.left - 6, y + 4], written(depth).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, ''), '', 'end');
     }).join('');
     const inSight = z <= rig.deepest * 1.02;
     const met = inSight ? along(z) : null;

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.stereo.dots import random_dots
+from core.stereo.dots import SHAPES, random_dots
 from core.stereo.methods import find
 from core.stereo.truth import score
 from core.stereo.types import METHODS, StereoSettings
@@ -154,12 +154,13 @@ def bar(what: str, figure: float, most: float, unit: str = "") -> None:
 
 
 def dots() -> None:
-    pair = random_dots()
-    assert pair.truth is not None
     settings = StereoSettings(max_disparity_px=LARGEST_PX)
-    found = find(pair.left, pair.right, settings).disparity
-    off = figures(found, pair.truth.disparity)[0]
-    bar("random dots: refined's pixels off by more than 1 px", off, 3, " %")
+    for shape in SHAPES:
+        pair = random_dots(shape)
+        assert pair.truth is not None
+        found = find(pair.left, pair.right, settings).disparity
+        off = figures(found, pair.truth.disparity)[0]
+        bar(f"random dots, {shape}: refined's pixels off by more than 1 px", off, 3, " %")
 
 
 def main() -> None:
