@@ -12,7 +12,6 @@ from core import runtime
 from core.stereo import inspect, oak, pictures
 from core.stereo.methods import P1, P2, Volumes, method_volumes
 from core.stereo.run import Run
-from core.types import InputError
 from demos import charts, markup, ui
 from demos.widgets.stereo_geometry import StereoGeometry
 
@@ -216,9 +215,9 @@ class Inside:
             made = [
                 (pictures.occlusion_picture(found.pair.left, result.occluded),
                  "Where both directions disagree"),
-                (pictures.disparity_picture(result.matched, *_range(result.disparity)),
+                (pictures.disparity_picture(result.matched, *pictures.limits(result.disparity)),
                  "What is left after the check"),
-                (pictures.disparity_picture(result.disparity, *_range(result.disparity)),
+                (pictures.disparity_picture(result.disparity, *pictures.limits(result.disparity)),
                  "The answer"),
             ]  # fmt: skip
             return {shown: markup.pictures(made)}
@@ -261,13 +260,6 @@ def _slider(low: int, high: int, value: int) -> gr.Slider:
 def _middle(found: Run) -> tuple[float, float]:
     height, width = found.result.disparity.shape
     return width / 2, height / 2
-
-
-def _range(d: np.ndarray) -> tuple[float, float]:
-    if not np.isfinite(d).any():
-        raise InputError("No pixel has an answer. Check the range of disparities.")
-    low, high = np.nanpercentile(d, (0.5, 99.5))
-    return float(low), float(high)
 
 
 def geometry_value(found: Run) -> dict[str, Any] | None:

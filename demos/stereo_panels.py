@@ -193,10 +193,10 @@ def glasses(state: gr.State, tab: gr.Tab) -> gr.HTML:
         if found is None:
             return {shown: ""}
         pair, d = found.pair, found.result.disparity
-        middle = round(float(np.nanmedian(d))) if np.isfinite(d).any() else 0
+        glassy = dots.anaglyph(pair.left, pair.right, shift_px=export.middle_px(d))
         made = [
-            (dots.anaglyph(pair.left, pair.right, shift_px=middle), "Red–cyan anaglyph"),
-            (dots.autostereogram(found.result.disparity), "Autostereogram of the disparity found"),
+            (glassy, "Red–cyan anaglyph"),
+            (dots.autostereogram(d), "Autostereogram of the disparity found"),
         ]
         return {shown: markup.pictures(made)}
 

@@ -52,13 +52,13 @@ def _same(found: Run) -> dict[str, Any]:
 def _layers(found: Run) -> list[dict[str, Any]]:
     pair, result = found.pair, found.result
     d = result.disparity
-    low, high = _range(d)
+    low, high = pictures.limits(d)
     made = [
         _layer("Disparity", pictures.colour_map(d, low, high),
                pictures.legend(low, high, "px"), d, "px", 2),
     ]  # fmt: skip
     if found.depth is not None and pair.rig is not None:
-        near, far = _range(found.depth, 2, 98)
+        near, far = pictures.limits(found.depth, 2)
         unit = pair.rig.unit
         made.append(
             _layer("Depth", pictures.colour_map(found.depth, near, far, "cividis"),
@@ -97,14 +97,6 @@ def _layer(
         told = encode(values) | {"unit": unit, "decimals": decimals}
     return {"name": name, "image": markup.data_uri(shown, lossless=flat), "legend": legend,
             "values": told}  # fmt: skip
-
-
-def _range(values: np.ndarray, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return 0.0, 1.0
-    a, b = np.percentile(known, (low, high))
-    return float(a), float(max(b, a + 1e-3))
 
 
 def place_text(found: Run, xy: Place) -> str:

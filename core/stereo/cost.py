@@ -88,15 +88,6 @@ def windowed(
     return mean.transpose(0, 2, 1)
 
 
-def right_volume(volume: np.ndarray, settings: StereoSettings) -> np.ndarray:
-    """The same costs seen from the right picture: its pixel x at d is the left one's x + d."""
-    height, width, count = volume.shape
-    out = np.full((height, count, width), NOWHERE, volume.dtype)
-    for k, here, there in overlaps(width, settings):
-        out[:, k, there] = volume[:, here, k]
-    return out.transpose(0, 2, 1)
-
-
 def overlaps(width: int, settings: StereoSettings) -> Iterator[Slice]:
     """For each disparity that leaves any overlap: its index k, the columns of the left picture
     that have a partner, and the partners' columns."""

@@ -51,7 +51,7 @@ def write(result: StereoResult, pair: Pair, folder: Path) -> list[Path]:
     pictures = {
         "confidence": np.rint(255 * sure).astype(np.uint8),
         "occluded": result.occluded.astype(np.uint8) * 255,
-        "anaglyph": anaglyph(pair.left, pair.right, shift_px=_middle(d)),
+        "anaglyph": anaglyph(pair.left, pair.right, shift_px=middle_px(d)),
         "autostereogram": autostereogram(d),
     }
     paths += [write_png(picture, folder / f"{name}.png") for name, picture in pictures.items()]
@@ -67,7 +67,7 @@ def write(result: StereoResult, pair: Pair, folder: Path) -> list[Path]:
     return paths
 
 
-def _middle(disparity: np.ndarray) -> int:
+def middle_px(disparity: np.ndarray) -> int:
     """The typical disparity in whole px, at most a quarter of the width."""
     known = disparity[np.isfinite(disparity)]
     quarter = disparity.shape[1] // 4

@@ -41,25 +41,6 @@ def disparity_picture(
     return colour_map(disparity, a if low is None else low, b if high is None else high)
 
 
-def depth_picture(
-    depth: np.ndarray, low: float | None = None, high: float | None = None
-) -> np.ndarray:
-    """depth (H, W), any unit, in cividis, far things bright; equal steps are equal ratios, since
-    stereo tells near depths much finer than far ones. Not above 0 is unknown."""
-    depth = np.asarray(depth, np.float64)
-    with np.errstate(invalid="ignore"):
-        depth = np.where(depth > 0, depth, np.nan)
-    a, b = limits(depth, 2.0)
-    near, far = a if low is None else low, b if high is None else high
-    near, far = np.log(max(near, 1e-12)), np.log(max(far, 1e-12))
-    return colour_map(np.log(depth), near, far, "cividis")
-
-
-def confidence_picture(confidence: np.ndarray) -> np.ndarray:
-    """confidence (H, W) from 0, dark, to 1, bright, in cividis."""
-    return colour_map(confidence, 0, 1, "cividis")
-
-
 def error_picture(
     disparity: np.ndarray, truth: np.ndarray | Truth, limit_px: float = ERROR_LIMIT_PX
 ) -> np.ndarray:

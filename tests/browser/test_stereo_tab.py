@@ -202,7 +202,7 @@ def test_first_visit_measures_the_example(page):
     assert "Tabletop" in said and share_off(page) < 0.1
     near, far, unit = depths(page)
     assert 1 < near < 3 < far < 15 and unit == "m"
-    assert "looks fine" in page.locator(CHECK).inner_text()
+    page.locator(CHECK, has_text="looks fine").wait_for(timeout=SLOW)
     layers = page.locator(".dv-layers button").all_inner_texts()
     assert layers[:4] == ["Disparity", "Depth", "Error", "Truth"]
     colours = page.locator(".dv-ramp").get_attribute("aria-label")
@@ -398,7 +398,7 @@ def test_everything_to_take_away(page):
 )
 def test_a_spoiled_pair_is_found_and_mended(fresh, how, words, fix):
     follows(fresh, lambda: choose(fresh, "Spoil", how))
-    assert words in fresh.locator(CHECK).inner_text()
+    fresh.locator(CHECK, has_text=words).wait_for(timeout=SLOW)
     button = fresh.locator(f"#stereo-fix-{fix}")
     follows(fresh, button.click)
     fresh.locator(CHECK, has_text=words).wait_for(state="detached")
@@ -412,12 +412,12 @@ def test_a_spoiled_pair_is_found_and_mended(fresh, how, words, fix):
 def test_a_range_too_short_is_set(fresh):
     enter(fresh, "Largest disparity (px)", 16)
     follows(fresh, lambda: press(fresh))
-    assert "only 0 to 16 px are searched" in fresh.locator(CHECK).inner_text()
+    fresh.locator(CHECK, has_text="only 0 to 16 px are searched").wait_for(timeout=SLOW)
     assert share_off(fresh) > 0.5
     follows(fresh, fresh.locator("#stereo-fix-range").click)
     assert float(number(fresh, "Largest disparity (px)").input_value()) in (56, 64, 72)
     assert share_off(fresh) < 0.1
-    assert "looks fine" in fresh.locator(CHECK).inner_text()
+    fresh.locator(CHECK, has_text="looks fine").wait_for(timeout=SLOW)
 
 
 # ---------------------------------------------------------------- other pictures
@@ -437,7 +437,7 @@ def test_what_was_mended_is_not_done_to_the_next_pair(fresh):
     follows(fresh, lambda: choose(fresh, "Spoil", SPOILS["swapped"]))
     follows(fresh, fresh.locator("#stereo-fix-swap").click)
     follows(fresh, lambda: choose(fresh, "Spoil", SPOILS["none"]))
-    assert "looks fine" in fresh.locator(CHECK).inner_text()
+    fresh.locator(CHECK, has_text="looks fine").wait_for(timeout=SLOW)
     assert share_off(fresh) < 0.1
 
 
