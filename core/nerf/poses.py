@@ -59,7 +59,7 @@ def poses_from_images(
     if len(paths) > MAX_PHOTOS:
         raise InputError(f"{len(paths)} photos take too long. Choose at most {MAX_PHOTOS}.")
     try:
-        import pycolmap
+        import pycolmap  # type: ignore[import-not-found]
     except Exception as error:  # a broken native library raises other kinds than ImportError
         raise Unavailable(
             "Finding poses needs the package pycolmap (pip install pycolmap). Photos that come "
