@@ -20,7 +20,7 @@ from core.nerf.archive import Source, opened
 from core.nerf.capture import Capture, Frame, pinhole
 from core.nerf.colmap import colmap
 from core.nerf.formats import llff, transforms
-from core.nerf.types import Views
+from core.nerf.types import POINTS_KEPT, Views
 from core.types import Camera, InputError, Progress, silent
 
 MAX_BYTES = 4 * 10**9  # of all pictures as float32: what a laptop has to spare
@@ -136,7 +136,9 @@ def _assembled(
         pictures = [p if p.shape[2] == 4 else np.pad(p, ((0, 0), (0, 0), (0, 1)),
                     constant_values=1.0) for p in pictures]  # fmt: skip
     images = np.stack(pictures)
-    return Views(images, cameras, test, box, near, far, unbounded=open_air, notes=tuple(notes))
+    points = capture.points[np.isfinite(capture.points).all(1)].astype(np.float32)
+    points = points[:: -(-len(points) // POINTS_KEPT) or 1]
+    return Views(images, cameras, test, box, near, far, open_air, notes=tuple(notes), points=points)
 
 
 # ---------------------------------------------------------------- pictures

@@ -8,19 +8,23 @@ cameras and points together so that every point lands on its pixels (Schönberge
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import sqlite3
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.images import load
+from core.images import fit, load
 from core.nerf.archive import opened
 from core.nerf.colmap import colmap
 from core.nerf.loading import views_of
@@ -28,13 +32,20 @@ from core.nerf.types import Views
 from core.runtime import stage
 from core.types import InputError, Progress, Unavailable, silent
 
-SIDE_PX = 1600  # features of larger pictures cost seconds and add little
+SIDE_PX = 1600  # of the pictures that are kept to learn from
 MAX_PHOTOS = 500
 ADVICE = (
     "Photograph a thing that keeps still from 20 to 60 places around it, each photo showing "
     "two thirds of the one before, with texture in sight and nothing blurred."
 )
-_lock = threading.Lock()  # COLMAP's log level and random seed belong to the whole process
+FILM_ADVICE = (
+    "Film a thing that keeps still: walk around it slowly, in good light, with texture in sight, "
+    "and don't zoom."
+)
+ROOT = Path(__file__).parents[2]
+WORKER = (sys.executable, "-m", "core.nerf.sfm")  # see there why COLMAP is a process of its own
+EVERY_S = 0.1  # so often progress is told, and Stop heard
+SAID = re.compile(rb"(Processed file|Processing \w+|num_reg_frames)[ =]\[?([\d/, ]+)[\])]")
 
 
 def poses_from_images(
@@ -46,166 +57,162 @@ def poses_from_images(
     one_lens: bool = True,
     seed: int = 0,
 ) -> Views:
-    """Views of photos whose cameras nobody knows, by pycolmap on the CPU.
+    """Views of photos whose cameras nobody knows, by COLMAP on the CPU, in a process of its own.
 
-    Every pair of photos is compared; with video=True only frames that follow each other. one_lens:
-    all were taken with one zoom setting (used only if they have one size). Photos that find no place
-    are left out; notes say how many did and the mean reprojection error. Raises InputError if too
-    few do, Unavailable without pycolmap. Stop works: progress may raise, and COLMAP is cancelled.
+    Every pair of photos is compared; with video=True frames that follow each other, and every pair
+    only if that places too few. one_lens: all were taken with one zoom setting (used only if they
+    have one size). max_side_px reduces the pictures afterwards. Photos that find no place are left
+    out; notes say how many did and the mean reprojection error; points are in the cameras' unit.
+    Raises InputError if too few do or COLMAP crashes, Unavailable without pycolmap. Stop works:
+    progress may raise, and COLMAP is killed. COLMAP's threads leave the last digits to chance,
+    whatever the seed.
     """
     paths = [Path(p) for p in paths]
     if len(paths) < 3:
         raise InputError(f"{len(paths)} photos are too few to find poses. {ADVICE}")
     if len(paths) > MAX_PHOTOS:
         raise InputError(f"{len(paths)} photos take too long. Choose at most {MAX_PHOTOS}.")
-    try:
-        import pycolmap  # type: ignore[import-not-found]
-    except Exception as error:  # a broken native library raises other kinds than ImportError
-        raise Unavailable(
-            "Finding poses needs the package pycolmap (pip install pycolmap). Photos that come "
-            "with cameras, and rendered scenes, work without it."
-        ) from error
-    room = Path(tempfile.mkdtemp(prefix="sightline-poses-"))
-    try:
-        (room / "images").mkdir()
-        sizes = set()
-        for k, path in enumerate(paths):
-            progress(0.05 * k / len(paths), desc=f"reading {path.name}")
-            sizes.add(_prepared(path, room / "images" / f"{k:05d}_{path.stem[:60]}.png"))
-        with _lock:
-            shared = one_lens and len(sizes) == 1
-            model = _reconstructed(pycolmap, room, len(paths), shared, video, seed, progress)
-        found, error_px = model.num_reg_images(), model.compute_mean_reprojection_error()
-        if found < max(3, 0.25 * len(paths)):
-            raise InputError(_too_few(found, len(paths)))
-        (room / "model").mkdir()
-        model.write_binary(str(room / "model"))
-        with opened(room) as source:
+    _need_pycolmap()
+    names = [path.name for path in paths]
+    pictures = (fit(load(path, path.name), SIDE_PX)[0] for path in paths)
+    job = {"video": video, "one_lens": one_lens, "seed": seed}
+    return _posed(names, pictures, job, max_side_px, progress)
+
+
+def poses_from_video(
+    path: str | Path,
+    n: int = 60,
+    progress: Progress = silent,
+    *,
+    max_side_px: int | None = None,
+    seed: int = 0,
+) -> Views:
+    """Views of n frames of a film, evenly spaced; frames that follow each other are compared.
+
+    As `poses_from_images`; raises InputError too if the film can't be read or is too short.
+    """
+    _need_pycolmap()
+    frames = frames_of_video(path, n, stage(progress, 0.0, 0.1))
+    if len(frames) < 3:
+        raise InputError(f"A film of {len(frames)} frames is too short. {FILM_ADVICE}")
+    names = [f"frame {k + 1}" for k in range(len(frames))]
+    job = {"video": True, "one_lens": True, "seed": seed}
+    return _posed(names, frames, job, max_side_px, stage(progress, 0.1, 1.0))
+
+
+def _need_pycolmap() -> None:
+    """Looks for it without importing it: `core.nerf.sfm` says why."""
+    if importlib.util.find_spec("pycolmap") is None:
+        raise _unavailable("")
+
+
+def _unavailable(why: str) -> Unavailable:
+    return Unavailable(
+        f"Finding poses needs the package pycolmap (pip install pycolmap){why}. Photos that come "
+        "with cameras, and rendered scenes, work without it."
+    )
+
+
+def _posed(
+    names: Sequence[str],
+    pictures: Iterable[np.ndarray],
+    job: dict[str, Any],
+    max_side_px: int | None,
+    progress: Progress,
+) -> Views:
+    """Views of pictures (H, W, 3) uint8; names are what people call them."""
+    from PIL import Image
+
+    n, sizes = len(names), set()
+    kind, advice = ("frames", FILM_ADVICE) if job["video"] else ("photos", ADVICE)
+    with tempfile.TemporaryDirectory(prefix="sightline-poses-", ignore_cleanup_errors=True) as tmp:
+        room = Path(tmp)
+        (room / "capture" / "images").mkdir(parents=True)
+        progress(0.0, desc="reading pictures")
+        for k, picture in enumerate(pictures):
+            file = room / "capture" / "images" / f"{k:05d}.png"
+            Image.fromarray(picture).save(file, compress_level=1)
+            sizes.add(picture.shape)
+            progress(0.05 * (k + 1) / n, desc=f"reading pictures ({k + 1} of {n})")
+        job = job | {"n": n, "one_lens": job["one_lens"] and len(sizes) == 1}
+        answer = _colmap(room, job, advice, stage(progress, 0.05, 0.95))
+        found = int(answer["found"])
+        if found < max(3, 0.25 * n):
+            raise InputError(f"Only {found} of {n} {kind} could be placed. {advice}")
+        with opened(room / "capture") as source:
             capture = colmap(source)
             views = views_of(source, capture, max_side_px, stage(progress, 0.95, 1.0))
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
     told = (
-        f"{found} of {len(paths)} photos found their place.",
-        f"Mean reprojection error {error_px:.2f} px, over {model.num_points3D()} points.",
+        f"{found} of {n} {kind} found their place.",
+        f"Mean reprojection error {answer['error_px']:.2f} px, over {answer['points']} points.",
     )
-    placed = {int(Path(frame.name).name[:5]) for frame in capture.frames}
-    if left := [path.name for k, path in enumerate(paths) if k not in placed]:
+    placed = {int(Path(frame.name).stem) for frame in capture.frames}
+    if left := [name for k, name in enumerate(names) if k not in placed]:
         more = f" and {len(left) - 20} more" if len(left) > 20 else ""
         told += (f"Left out: {', '.join(left[:20])}{more}.",)
     return replace(views, notes=told + views.notes)
 
 
-def _too_few(found: int, asked: int) -> str:
-    return f"Only {found} of {asked} photos could be placed. {ADVICE}"
+def _colmap(room: Path, job: dict[str, Any], advice: str, progress: Progress) -> dict[str, Any]:
+    """What `core.nerf.sfm` answers for the pictures in room/capture/images.
 
-
-def _prepared(path: Path, to: Path) -> tuple[int, int]:
-    """Writes the photo upright, as PNG of at most SIDE_PX; gives its size."""
-    from PIL import Image
-
-    from core.images import fit
-
-    picture, _ = fit(load(path, path.name), SIDE_PX)
-    Image.fromarray(picture).save(to, compress_level=1)
-    return picture.shape[1], picture.shape[0]
-
-
-def _reconstructed(
-    p: Any, room: Path, n: int, one_lens: bool, video: bool, seed: int, progress: Progress
-) -> Any:
-    """The largest model that COLMAP finds of the n pictures in room/images."""
-    base, images, out = room / "d.db", room / "images", room / "out"
-    out.mkdir()
-    level = p.logging.minloglevel
-    p.logging.minloglevel = int(p.logging.FATAL)  # it writes pages to stderr otherwise
-    p.set_random_seed(seed)
-    mode = p.CameraMode.SINGLE if one_lens else p.CameraMode.PER_IMAGE
-    cpu = p.Device.cpu
-    pairs = n * (n - 1) // 2 if not video else 14 * n
-    placed = [0]
-
-    def extract(token: Any) -> None:
-        p.extract_features(base, images, camera_mode=mode, device=cpu, cancellation_token=token)
-
-    def match(token: Any) -> None:
-        if video:
-            p.match_sequential(base, device=cpu, cancellation_token=token)
-        else:
-            p.match_exhaustive(base, device=cpu, cancellation_token=token)
-
-    def mapping(token: Any) -> Any:
-        options = p.IncrementalPipelineOptions(random_seed=seed, max_num_models=3)
-        options.min_model_size = 3
-        placed[0] = 2
-        return p.incremental_mapping(
-            base, images, out, options=options, next_image_callback=lambda: _add(placed),
-            cancellation_token=token,
-        )  # fmt: skip
-
-    try:
-        _watched(
-            p, extract, stage(progress, 0.05, 0.45), "finding features",
-            lambda: _rows(base, "keypoints"), n,
-        )  # fmt: skip
-        _watched(
-            p, match, stage(progress, 0.45, 0.75), "matching pairs",
-            lambda: _rows(base, "matches"), pairs,
-        )  # fmt: skip
-        models = _watched(
-            p, mapping, stage(progress, 0.75, 0.95), "placing cameras", lambda: placed[0], n
-        )
-    finally:
-        p.logging.minloglevel = level
-    if not models:
-        raise InputError(_too_few(0, n))
-    return max(models.values(), key=lambda m: m.num_reg_images())
-
-
-def _add(count: list[int]) -> None:
-    count[0] += 1
-
-
-def _rows(base: Path, table: str) -> int:
-    """How many rows COLMAP has written so far; 0 while it holds the file."""
-    with contextlib.suppress(sqlite3.Error):
-        file = sqlite3.connect(f"file:{base}?mode=ro", uri=True, timeout=0.05)
-        with contextlib.closing(file):
-            return int(file.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
-    return 0
-
-
-def _watched(
-    p: Any,
-    work: Callable[[Any], Any],
-    progress: Progress,
-    desc: str,
-    done: Callable[[], int],
-    total: int,
-) -> Any:
-    """What work(token) gives. It runs in a thread while this one reports; if progress raises,
-    the work is cancelled and waited for, so that nothing uses the folder after it is gone."""
-    token, box = p.CancellationToken(), {}
-
-    def run() -> None:
+    The process is killed when progress raises, and ends itself when this one does. Files take what
+    it says: unlike pipes they never fill up, and need no thread to read them.
+    """
+    log, answer, come = room / "log", room / "answer", 0.0
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    with log.open("wb") as err, answer.open("wb") as out, subprocess.Popen(
+        [*WORKER, str(room), json.dumps(job)], cwd=room, env=os.environ | {"PYTHONPATH": path},
+        stdin=subprocess.PIPE, stdout=out, stderr=err,
+    ) as child:  # fmt: skip
         try:
-            box["value"] = work(token)
-        except BaseException as error:  # raised below, in the caller's thread
-            box["error"] = error
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+            while child.poll() is None:
+                now, desc = _stage(log.read_bytes(), job["n"])
+                come = max(come, now)  # a film may begin again, with every pair
+                progress(come, desc=desc)
+                time.sleep(EVERY_S)
+        finally:
+            child.kill()
     try:
-        while thread.is_alive():
-            count = min(done(), total)
-            progress(count / max(total, 1), desc=f"{desc} ({count} of {total})")
-            thread.join(0.25)
-    finally:
-        token.cancel()
-        thread.join()
-    if "error" in box:
-        raise InputError(f"COLMAP gave up ({box['error']}). {ADVICE}") from box["error"]
-    return box.get("value")
+        said = json.loads(answer.read_bytes())
+    except ValueError:
+        said = {}
+    if "missing" in said:
+        raise _unavailable(f", and the one that is here can't be loaded ({said['missing']})")
+    if "error" in said:
+        raise InputError(f"COLMAP gave up ({said['error']}). {advice}")
+    if child.returncode or "found" not in said:
+        raise InputError(_crash(child.returncode, _stage(log.read_bytes(), job["n"])[1]))
+    return said
+
+
+def _stage(log: bytes, n: int) -> tuple[float, str]:
+    """How far COLMAP has come with n pictures, in [0, 1], and what it does, by its log's last word."""
+    last = SAID.findall(log)[-1:]
+    if not last:
+        return 0.0, "starting COLMAP"
+    what, k = last[0][0], [int(word) for word in re.findall(rb"\d+", last[0][1])]
+    if what == b"num_reg_frames":
+        done = min(k[0] + 1, n)
+        return 0.8 + 0.2 * done / n, f"placing cameras ({done} of {n})"
+    if what == b"Processed file":
+        return 0.4 * k[0] / n, f"finding features ({k[0]} of {n})"
+    if len(k) == 4:  # block i of I against block j of J
+        k = [(k[0] - 1) * k[3] + k[2], k[1] * k[3]]
+    return 0.4 + 0.4 * (k[0] - 1) / k[1], f"matching pairs (part {k[0]} of {k[1]})"
+
+
+def _crash(code: int, desc: str) -> str:
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"code {code}"
+    if name == "SIGKILL":
+        return (
+            f"The system ended COLMAP while {desc}, most likely for want of memory. Use fewer or "
+            "smaller photos."
+        )
+    return (
+        f"COLMAP crashed while {desc} ({name}); everything else goes on. Try once more, then with "
+        "fewer photos."
+    )
 
 
 # ---------------------------------------------------------------- beside it
@@ -231,28 +238,30 @@ def align_similarity(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, n
     return s, R, mean_b - s * R @ mean_a
 
 
-def frames_of_video(path: str | Path, n: int = 60) -> np.ndarray:
-    """n frames (n, H, W, 3) uint8 RGB, evenly spaced over the video; fewer if it has fewer.
+def frames_of_video(path: str | Path, n: int = 60, progress: Progress = silent) -> np.ndarray:
+    """n frames (n, H, W, 3) uint8 RGB, upright, evenly spaced over the video; fewer if it has fewer.
 
     Longer sides than SIDE_PX are reduced. Raises InputError if it can't be decoded.
     """
     import av
     from av.error import FFmpegError
 
-    from core.images import fit
-
     if not 2 <= n <= MAX_PHOTOS:
         raise InputError(f"{n} frames can't be used. Choose 2 to {MAX_PHOTOS}.")
-    name = Path(path).name
+    name, total = Path(path).name, 0
     try:
         with av.open(str(path)) as file:
-            total = sum(1 for _ in file.decode(video=0))  # headers lie; counting is sure
+            for total, _ in enumerate(file.decode(video=0), 1):  # headers lie; counting is sure
+                progress(0.0, desc=f"counting frames ({total})")
         wanted = set(np.linspace(0, total - 1, min(n, total)).round().astype(int).tolist())
         frames = []
         with av.open(str(path)) as file:
             for k, frame in enumerate(file.decode(video=0)):
+                progress(k / max(total, 1), desc=f"taking frames ({len(frames)} of {len(wanted)})")
                 if k in wanted:
-                    frames.append(fit(frame.to_ndarray(format="rgb24"), SIDE_PX)[0])
+                    turns = round(frame.rotation / 90)  # telephones film on their side and say so
+                    picture = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+                    frames.append(fit(np.ascontiguousarray(picture), SIDE_PX)[0])
     except (FFmpegError, IndexError, OSError, ValueError) as error:
         raise InputError(f"{name} can't be read as a video. Save it as mp4.") from error
     if not frames:

@@ -29,6 +29,8 @@ FIELD_HELP = {
     "voxel": "A number in every cell: simple, and cubic in memory.",
 }
 
+POINTS_KEPT = 20_000  # of a scene's sparse points: what a page draws in 3-D without a stutter
+
 
 @dataclass(frozen=True)
 class NerfSettings(Settings):
@@ -36,8 +38,8 @@ class NerfSettings(Settings):
 
     field_kind: str = setting("tensor", "Field", FIELD_HELP["tensor"], choices=FIELDS)
     seconds: float = setting(
-        90.0, "Time", "Training ends after this long.",
-        minimum=1.0, maximum=7200.0, step=1.0, unit="s",
+        30.0, "Time", "Training ends after this long; Train on adds as much.",
+        minimum=1.0, maximum=20_000.0, step=1.0, unit="s",
     )  # fmt: skip
     steps: int = setting(
         0, "Steps", "Training ends after so many; 0 lets the time decide.",
@@ -48,8 +50,8 @@ class NerfSettings(Settings):
         minimum=16, maximum=65536, step=64,
     )  # fmt: skip
     samples: int = setting(
-        96, "Samples a ray", "Between near and far; empty ones are skipped.",
-        minimum=8, maximum=1024, step=8,
+        16, "Samples a ray", "Between near and far, most of them where something is.",
+        minimum=4, maximum=256, step=4,
     )  # fmt: skip
     rate: float = setting(
         1.0, "Learning rate ×", "Of each field's own.", minimum=0.01, maximum=10.0, step=0.05
@@ -90,7 +92,8 @@ class Views:
     images (N, H, W, 3 or 4) float32 in [0, 1], the fourth channel opacity; cameras: one each; test:
     the places of those that are held out; bounds (2, 3): the box that holds the scene, in the
     cameras' unit; near, far: what a ray may hit, along it; unbounded: there is something to see outside the box
-    too. notes are sentences for people.
+    too. notes are sentences for people. points (P, 3) float32: the scene's sparse points, as SfM
+    found them, at most POINTS_KEPT, perhaps none.
     """
 
     images: np.ndarray
@@ -101,6 +104,7 @@ class Views:
     far: float
     unbounded: bool = False
     notes: tuple[str, ...] = ()
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.float32))
 
     def __post_init__(self) -> None:
         n = len(self.cameras)
@@ -110,6 +114,8 @@ class Views:
             raise InputError("All views are held out, so there is nothing to learn from.")
         if self.bounds.shape != (2, 3) or not 0 < self.near < self.far:
             raise ValueError("views: bounds is (2, 3) and 0 < near < far")
+        if self.points.shape[1:] != (3,) or len(self.points) > POINTS_KEPT:
+            raise ValueError(f"views: points is (P, 3), P at most {POINTS_KEPT}")
 
     @property
     def train(self) -> tuple[int, ...]:
@@ -119,22 +125,30 @@ class Views:
 
 
 @dataclass(frozen=True)
+class Seen(View):
+    """A view of a field: its opacity (H, W) float32 besides; rgb lies on white."""
+
+    opacity: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Trained(Snapshot):
     """Training at one moment: step of total (total is 0 when time ends it, not steps).
 
-    loss: the mean squared error of the last batch; view: the place of the view shown, a held-out
-    one if there is any; psnr of its preview, dB; preview, truth (h, w, 3) uint8, every few pixels
-    of it; depth_m (h, w) float32 along z; rays: of the last step; moves (N, 6): how far refined
+    loss: the mean squared error of the last batch; psnr of the preview, dB; preview: what the field
+    shows of a held-out view (a training view if none is held out), truth (h, w, 3) uint8 the same
+    pixels of the picture, every few of it; view: that view's place; look: what the camera of
+    Live.look sees, None if nobody looks; rays: of the last step; moves (N, 6): how far refined
     cameras have turned and shifted; field: the live field, to be rendered from anywhere; note: a
     sentence for people.
     """
 
     loss: float
     psnr: float
-    preview: np.ndarray
+    preview: Seen
     truth: np.ndarray
-    depth_m: np.ndarray
     view: int
+    look: Seen | None
     rays: int
     field: Any = field(repr=False)
     moves: np.ndarray | None = None
@@ -143,18 +157,13 @@ class Trained(Snapshot):
 
 @dataclass
 class Live:
-    """What a person may change while training goes on: rate and rays as in NerfSettings."""
+    """What a person may change while training goes on: rate and rays as in NerfSettings; look: the
+    camera through which they watch, at full size."""
 
     rate: float = 1.0
     rays: int = 1024
     paused: bool = False
-
-
-@dataclass(frozen=True)
-class Seen(View):
-    """A view of a field: its opacity (H, W) float32 besides; rgb lies on white."""
-
-    opacity: np.ndarray | None = None
+    look: Camera | None = None
 
 
 @dataclass(frozen=True)
