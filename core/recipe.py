@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
 class Recipe:
     """slug: the tab. program: Python lines in which `{ClassName}` stands for those settings.
     settings: frozen dataclasses, one of each class, no field name twice. inputs: name of each
-    array that came from outside → its SHA-256. model: id@revision of a pretrained model, or "".
+    array that came from outside → its SHA-256; a name without an ending is a PNG's. model: id@revision of a pretrained model, or "".
     """
 
     slug: str
@@ -95,7 +95,7 @@ class Recipe:
         if self.inputs:
             head += ["", "Beside this file it expects:"]
             head += [
-                f"    {name}.png  (SHA-256 of its pixels {sha[:16]}…)"
+                f"    {name if '.' in name else name + '.png'}  (SHA-256 of its pixels {sha[:16]}…)"
                 for name, sha in self.inputs.items()
             ]
         if self.model:

@@ -127,7 +127,7 @@ def stream(
     def work() -> None:
         try:
             if inspect.isgeneratorfunction(call):
-                run(_drain, call, args, kwargs | {"progress": progress}, events, stop)
+                _drain(call, args, kwargs | {"progress": progress}, events, stop)
             else:
                 value = run(call, *args, gpu=gpu, progress=progress, **kwargs)
                 events.put(Done(value))
@@ -167,13 +167,21 @@ def _drain(
     events: queue.Queue,
     stop: threading.Event,
 ) -> None:
+    """Put a generator's snapshots into events. Other work may come in between two of them: training
+    takes minutes, and meanwhile somebody wants a picture."""
     last = None
     snapshots = call(*args, **kwargs)
     try:
-        for last in snapshots:
+        while True:
+            with _lock:
+                value = next(snapshots, _drain)
+            if value is _drain:
+                break
+            last = value
             if stop.is_set():
                 raise Stopped
             events.put(Part(last))
+            time.sleep(0.001)  # a lock goes to whoever asks first, and that must not always be us
     finally:
         snapshots.close()  # type: ignore[attr-defined]
     events.put(Done(last))

@@ -145,6 +145,14 @@ table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .pictures figure, .patches figure {{ margin: 0; }}
 .pictures img {{ width: 100%; border-radius: 3px; }}
 .pictures figcaption {{ font-size: .9rem; line-height: 1.4; margin-top: 4px; }}
+.quad {{ display: grid; gap: 8px; grid-template-columns: 1fr 1fr; max-width: 560px; }}
+.quad.five {{ grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); max-width: none; }}
+.quad figure {{ margin: 0; max-width: 260px; }}
+.quad img {{ width: 100%; border-radius: 3px; }}
+.quad figcaption {{ font-size: .85rem; line-height: 1.35; margin-top: 2px; }}
+.pair {{ display: grid; gap: 4px 20px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }}
+.strip {{ display: flex; height: 26px; border-radius: 3px; overflow: hidden; }}
+.strip i {{ flex: 1; }}
 .chart {{ margin: 0; max-width: 680px; }}
 .chart svg {{ width: 100%; }}
 .chart text {{ fill: currentColor; font-size: 12px; }}

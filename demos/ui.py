@@ -147,6 +147,11 @@ def open_tab_of_link(rail: gr.Tabs, tabs: Mapping[str, gr.Tab]) -> None:
         tab.select(None, None, None, js=FIRST_RUN % (slug, "false"), **QUIET)
 
 
+def on_close(call: Callable[[gr.Request], None]) -> None:
+    """Call it when a page is closed: the time to free what the server keeps for it."""
+    _page().unload(call)
+
+
 def _page() -> gr.Blocks:
     page = Context.root_block
     assert isinstance(page, gr.Blocks), "a tab is drawn inside gr.Blocks"
@@ -246,13 +251,16 @@ class Job:
         *,
         also: Sequence[Any] = (),
         api_name: str | None = None,
+        keyed: bool = False,
     ) -> Any:
         """On a click (or any trigger in `also`): work(*values) is followed, and each snapshot
-        and the result go through show(value) → {widget: update}. Returns the event."""
+        and the result go through show(value) → {widget: update}. keyed: work takes the request
+        first, for what the server keeps by the page's session. Returns the event."""
 
-        def handler(*values: Any):
+        def handler(request: gr.Request, *values: Any):
+            given = (request, *values) if keyed else values
             try:
-                with contextlib.closing(work(*values)) as events:  # type: ignore[type-var]
+                with contextlib.closing(work(*given)) as events:  # type: ignore[type-var]
                     for event in events:
                         if isinstance(event, Tick):
                             yield {self.status: _told(event)}
@@ -384,9 +392,12 @@ class TakeAway:
         """Updates for a new result."""
         return {self.link: recipe.link(), self.code: recipe.code()}
 
-    def wire(self, state: Any, write: Callable[[Any, Path], list[Path]]) -> None:
-        """state holds what `write(value, folder)` turns into files. A new link is completed in
-        the browser, which alone knows the page's address, and shown in the address bar."""
+    def wire(
+        self, state: Any, write: Callable[[Any, Path], list[Path]], *, keyed: bool = False
+    ) -> None:
+        """state holds what `write(value, folder)` turns into files; keyed: write takes the request
+        instead. A new link is completed in the browser, which alone knows the page's address, and
+        shown in the address bar."""
 
         def bundle(value: Any, folder: Path) -> dict:
             if value is None:
@@ -399,9 +410,10 @@ class TakeAway:
             written = [str(p) for p in (everything, *paths)]
             return {self.files: gr.File(written, visible=True)}
 
-        def files(value: Any):
+        def files(value: Any, request: gr.Request):
             with tempfile.TemporaryDirectory() as folder:  # Gradio copies what is yielded
-                yield guard(bundle, self.status)(value, Path(folder))
+                given = request if keyed and value is not None else value
+                yield guard(bundle, self.status)(given, Path(folder))
 
         self.write.click(
             files, [state], [self.status, self.files],

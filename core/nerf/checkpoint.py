@@ -21,8 +21,8 @@ def save(field: Field, path: str | Path) -> None:
     from safetensors.torch import save_file
 
     tensors = {name: value.detach().contiguous() for name, value in field.params.items()}
-    if field.occupied is not None:
-        tensors["occupied"] = field.occupied.contiguous()
+    if field.remembered is not None:
+        tensors["remembered"] = field.remembered.contiguous()
     about = {
         "settings": asdict(field.settings), "bounds": field.bounds.tolist(), "near": field.near,
         "far": field.far, "unbounded": field.unbounded, "shown": field.shown,
@@ -45,7 +45,7 @@ def load(path: str | Path, device: str | None = None) -> Field:
         settings = NerfSettings(**about["settings"])
         bounds = np.asarray(about["bounds"], np.float64).reshape(2, 3)
         field = new_field(settings, bounds, about["near"], about["far"], about["unbounded"])
-        field.occupied, field.shown = tensors.pop("occupied", None), about["shown"]
+        field.remembered, field.shown = tensors.pop("remembered", None), about["shown"]
         if {k: v.ndim for k, v in tensors.items()} != {k: v.ndim for k, v in field.params.items()}:
             raise KeyError("params")
     except InputError:

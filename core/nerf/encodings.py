@@ -100,10 +100,8 @@ def contracted(x: Tensor) -> Tensor:
     Mip-NeRF 360's contraction, of each coordinate by itself: what is flat along an axis stays so,
     and planes and lines are good at that.
     """
-    import torch
-
-    length = x.abs()
-    return torch.where(length <= 1, x, x.sign() * (2 - 1 / length.clamp(min=1))) / 2
+    near = x.abs().clamp(min=1).reciprocal()  # 1 in the box, 1/|x| outside: sign(x)·(1 − 1/2|x|)
+    return x * near * (1 - near / 2)
 
 
 def spread(x: Tensor) -> Tensor:

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
 Params = dict[str, "Tensor"]
 WAYS = 2  # frequencies of the direction
+GRID = 96  # cells of the remembered densities along a side
 DENSITY = {"tensor": 25.0, "voxel": 25.0, "hash": 5.0, "frequency": 1.0, "siren": 5.0}
 
 
 @dataclass
 class Field:
     """A radiance field. kind of types.FIELDS; params by name; bounds (2, 3): the box that is
-    [−1, 1]³ inside; occupied (G, G, G) bool or None: where rays' weight was found, indexed z y x.
-    unbounded: outside the box is space too. shown: how many frequencies or levels take part, None for all."""
+    [−1, 1]³ inside; unbounded: outside the box is space too; remembered (G, G, G) or None: densities
+    at the cells of a coarse grid, as they were a moment ago, indexed z y x; shown: how many
+    frequencies or levels take part, None for all."""
 
     kind: str
     params: Params
@@ -39,8 +41,7 @@ class Field:
     near: float
     far: float
     unbounded: bool = False
-    occupied: Any = None
-    heat: Any = None
+    remembered: Any = None
     shown: float | None = None
 
     @property
@@ -48,11 +49,20 @@ class Field:
         return next(iter(self.params.values())).device
 
     def inside(self, points: Tensor) -> Tensor:
-        """Points (N, 3) of the world in the box's own coordinates, [−1, 1] within it."""
+        """Points (…, 3) of the world in the box's own coordinates, [−1, 1] within it."""
+        return self.squeezed(self.in_box(points))
+
+    def in_box(self, points: Tensor, *, directions: bool = False) -> Tensor:
+        """Points (…, 3), or directions, in coordinates in which the box is [−1, 1]³."""
         import torch
 
         low, high = torch.as_tensor(self.bounds, dtype=points.dtype, device=points.device)
-        x = (points - low) / (high - low) * 2 - 1
+        return (
+            points * (2 / (high - low)) if directions else (points - low) * (2 / (high - low)) - 1
+        )
+
+    def squeezed(self, x: Tensor) -> Tensor:
+        """Points (…, 3) of in_box, all of space in [−1, 1]³ if there is any outside the box."""
         return encodings.contracted(x) if self.unbounded else x
 
     def outside(self, x: Tensor) -> Tensor:
@@ -77,11 +87,42 @@ class Field:
 
     def density(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """σ (N,) per unit of length at points (N, 3) of the world, and what colour needs of them."""
+        return self.density_inside(self.inside(points))
+
+    def density_inside(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same at points x (N, 3) of the box's own coordinates."""
+        raw, carried = KINDS[self.kind].density(self, x)
+        sigma = self._dense(raw)
+        return sigma if self.unbounded else sigma * (x.abs() <= 1).all(-1), carried
+
+    def _dense(self, raw: Tensor) -> Tensor:
+        """What a field says, any number, as a density per unit of length."""
         from torch.nn.functional import softplus
 
-        raw, carried = KINDS[self.kind].density(self, self.inside(points))
         size = float(np.mean(self.bounds[1] - self.bounds[0])) / 2
-        return softplus(raw) * (DENSITY[self.kind] / size), carried
+        return softplus(raw) * (DENSITY[self.kind] / size)
+
+    def remember(self, seed: Generator | None = None) -> None:
+        """Read the densities of a coarse grid: all of them where that is cheap (planes and lines
+        need no more than products of their rows), else some cells by chance if there are any yet."""
+        import torch
+
+        with torch.no_grad():
+            if grid := KINDS[self.kind].grid:
+                self.remembered = self._dense(grid(self, GRID))
+                return
+            n, cells = GRID // 2, None
+            if self.remembered is None:
+                self.remembered = torch.zeros((n, n, n), device=self.device)
+            else:
+                cells = torch.randint(n**3, (n**3 // 8,), generator=seed).to(self.device)
+            places = torch.arange(n**3, device=self.device) if cells is None else cells
+            z, rest = places // n**2, places % n**2
+            x = torch.stack([rest % n, rest // n, z], 1).add(0.5) * (2 / n) - 1
+            found = [
+                self._dense(KINDS[self.kind].density(self, part)[0]) for part in x.split(65536)
+            ]
+            self.remembered.view(-1)[places] = torch.cat(found)
 
     def colour(self, carried: Tensor, directions: Tensor) -> Tensor:
         """(N, 3) in [0, 1] of what density carried on (N, ·), seen along directions (N, 3)."""
@@ -140,12 +181,14 @@ class Kind:
     """make(settings, seed) gives the parameters; density(field, x) gives raw density (N,) at x
     (N, 3) in [−1, 1] and what is carried on to looks(field, carried), the colour's features (N, F):
     most samples are empty, so a grid looks its colours up only where something is. rates: of
-    looked-up parameters and of networks."""
+    looked-up parameters and of networks. grid(field, n), if that is cheap: the raw densities at the
+    centres of n³ cells, indexed z y x."""
 
     make: Callable[[NerfSettings, Generator], Params]
     density: Callable[[Field, Tensor], tuple[Tensor, Tensor]]
     rates: tuple[float, float]
     looks: Callable[[Field, Tensor], Tensor] = lambda field, carried: carried
+    grid: Callable[[Field, int], Tensor] | None = None
 
 
 FIRST_RESOLUTION = 48  # of planes and lines: they grow while they learn
@@ -170,6 +213,23 @@ def _density_tensor(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
     p = field.params
     dense = encodings.planes_and_lines(p["density_planes"], p["density_lines"], x)
     return dense.sum((0, 1)) * 10 - 6, x
+
+
+def _grid_tensor(field: Field, n: int) -> Tensor:
+    import torch
+    from torch.nn.functional import grid_sample
+
+    planes, lines = field.params["density_planes"], field.params["density_lines"]
+    at = (torch.arange(n, device=field.device) + 0.5) * (2 / n) - 1
+    v, u = torch.meshgrid(at, at, indexing="ij")
+    flat = torch.stack([u, v], -1).expand(3, n, n, 2)
+    xy, xz, yz = grid_sample(planes, flat, align_corners=True)  # (C, n, n) each
+    along = torch.stack([torch.zeros_like(at), at], -1)[:, None].expand(3, n, 1, 2)
+    z, y, x = grid_sample(lines, along, align_corners=True)[..., 0]  # (C, n) each
+    dense = torch.einsum("cyx,cz->zyx", xy, z)
+    dense += torch.einsum("czx,cy->zyx", xz, y)
+    dense += torch.einsum("czy,cx->zyx", yz, x)
+    return dense * 10 - 6
 
 
 def _looks_tensor(field: Field, x: Tensor) -> Tensor:
@@ -255,7 +315,7 @@ def _density_siren(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 KINDS = {
-    "tensor": Kind(_make_tensor, _density_tensor, (2e-2, 2e-3), _looks_tensor),
+    "tensor": Kind(_make_tensor, _density_tensor, (3e-2, 3e-3), _looks_tensor, _grid_tensor),
     "voxel": Kind(_make_voxel, _density_voxel, (1e-1, 2e-3), _looks_voxel),
     "hash": Kind(_make_hash, _density_hash, (2e-2, 2e-3)),
     "frequency": Kind(_make_frequency, _density_frequency, (1e-3, 1e-3)),

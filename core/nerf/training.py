@@ -1,8 +1,8 @@
 """Learning a field from posed pictures: one batch of rays after another, told about as it goes.
 
 Every step takes random pixels of random training views, follows their rays, and moves the
-parameters against the gradient of the mean squared colour error (Adam). While nothing is known a
-ray is costly, for all of it is asked; so few are taken, and more as space turns out to be empty.
+parameters against the gradient of the mean squared colour error (Adam). Now and then it pauses to
+show what the field looks like by now: a held-out view, and what the person's own camera sees.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from core.cameras import rays
 from core.metrics import psnr
 from core.nerf import march
 from core.nerf.fields import KINDS, Field, grown, new_field
-from core.nerf.types import Live, NerfSettings, Trained, Views
+from core.nerf.types import Live, NerfSettings, Seen, Trained, Views
 from core.nerf.volume import distortion
-from core.types import Progress, silent
+from core.types import Camera, Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FIRST_LOOK, EACH_LOOK = 48, 32  # steps till weights are remembered, and till they are used
+REMEMBER = 16  # steps after which the field's densities are read anew
 GROWTH = ((100, 96), (400, 2048))  # after this step, planes of at most this resolution
-ASKED = 8  # samples a ray that a step may ask for on average, before it takes fewer rays
-SHOW_S = 0.25  # between snapshots
+SHOW_S, SCORE_S = 0.2, 1.0  # between snapshots, and between previews of the held-out view
+LOOK_S = 0.06  # that a look may take: a slow machine shows fewer pixels
 PREVIEW_PX = {"cpu": 64, "mps": 128, "cuda": 256}  # longer side of a preview
 CAMERA_RATE = 1e-3  # of refined cameras: radians, and shares of the box
 
@@ -60,23 +60,24 @@ def train(
     table = batch_table(views, device)
     moves = torch.zeros((len(views.train), 6), device=device, requires_grad=True)
     adam = _optimiser(field, moves)
-    spent, step, shown, loss, per_ray, note = 0.0, 0, -math.inf, 0.0, float(settings.samples), ""
-    share = 0.0
+    watch = Watch(field, views, live)
+    spent, step, share, loss, note = 0.0, 0, 0.0, torch.zeros(()), ""
     while share < 1:
         if live.paused:
             progress(share, desc="paused")
-            time.sleep(0.05)
+            time.sleep(0.1)
+            if step:
+                yield watch.snapshot(step, spent, float(loss), note)
             continue
         began = time.perf_counter()
         for group in adam.param_groups:
             group["lr"] = group["own"] * live.rate * 0.1**share
-        count = max(16, int(live.rays * min(1.0, ASKED / max(per_ray, 1.0))))
         try:
-            error, seen = _loss(field, views, table, count, seed, moves)
+            error = _loss(field, views, table, live.rays, seed, moves)
             adam.zero_grad(set_to_none=True)
             error.backward()
             adam.step()
-            loss, per_ray = error.detach(), 0.8 * per_ray + 0.2 * seen.asked / count
+            loss = error.detach()
         except torch.OutOfMemoryError:
             if live.rays <= 16:
                 raise
@@ -85,22 +86,19 @@ def train(
             torch.cuda.empty_cache()
             continue
         step += 1
-        if settings.occupancy and step >= FIRST_LOOK:
-            march.remember(field, seen.points, seen.weight)
-        if settings.occupancy and step > FIRST_LOOK and step % EACH_LOOK == 0:
-            field.occupied = march.find_occupied(field)
+        if settings.occupancy and step % REMEMBER == 0:
+            field.remember(seed)
         for at, resolution in GROWTH:
             if step == at and field.kind == "tensor":
                 grown(field, min(resolution, settings.resolution))
                 adam = _optimiser(field, moves)
         spent += time.perf_counter() - began
         share = step / settings.steps if settings.steps else spent / settings.seconds
-        if spent - shown >= SHOW_S or share >= 1:
-            shown = spent
+        if watch.due(share >= 1):
             progress(min(share, 1.0), desc="training")
-            told = snapshot(field, views, step, spent, float(loss), count)
+            told = watch.snapshot(step, spent, float(loss), note, last=share >= 1)
             turned = moves.detach().cpu().numpy() if settings.refine_poses else None
-            yield replace(told, moves=turned, note=note)
+            yield replace(told, moves=turned)
 
 
 def _optimiser(field: Field, moves: Tensor) -> Any:
@@ -120,10 +118,8 @@ def _optimiser(field: Field, moves: Tensor) -> Any:
 Table = tuple["Tensor", "Tensor", "Tensor"]
 
 
-def _loss(
-    field: Field, views: Views, table: Table, count: int, seed: Any, moves: Tensor
-) -> tuple[Tensor, march.Marched]:
-    """The loss of `count` random rays, and what they saw."""
+def _loss(field: Field, views: Views, table: Table, count: int, seed: Any, moves: Tensor) -> Tensor:
+    """The loss of `count` random rays."""
     import torch
 
     origins, directions, pixels = table
@@ -146,7 +142,7 @@ def _loss(
         error = error + settings.distortion * distortion(
             seen.w, (seen.t - field.near) / reach, seen.delta / reach
         )
-    return error, seen
+    return error
 
 
 def batch_table(views: Views, device: str) -> Table:
@@ -174,21 +170,52 @@ def on_white(image: np.ndarray) -> np.ndarray:
     return (rgb * 255).round().astype(np.uint8)
 
 
-def snapshot(
-    field: Field, views: Views, step: int, seconds: float, loss: float, count: int
-) -> Trained:
-    """The state of training, with a quick look at a held-out view."""
-    view = views.test[0] if views.test else views.train[0]
-    camera = views.cameras[view]
-    longer = max(camera.width, camera.height)
-    every = max(1, math.ceil(longer / PREVIEW_PX[field.device.type]))
-    seen = march.render(field, camera, every)
-    truth = on_white(views.images[view, ::every, ::every])
-    assert seen.depth_m is not None
-    return Trained(
-        step, field.settings.steps, seconds, loss, psnr(seen.rgb, truth), seen.rgb, truth,
-        seen.depth_m, view, count, field,
-    )  # fmt: skip
+class Watch:
+    """Looks at a field while it learns, as often and as finely as the machine can afford."""
+
+    def __init__(self, field: Field, views: Views, live: Live):
+        self.field, self.views, self.live = field, views, live
+        self.view = views.test[0] if views.test else views.train[0]
+        camera = views.cameras[self.view]
+        finest = PREVIEW_PX[field.device.type]
+        self.every = max(1, math.ceil(max(camera.width, camera.height) / finest))
+        self.truth = on_white(views.images[self.view, :: self.every, :: self.every])
+        self.shown = self.scored = -math.inf
+        self.seconds_a_ray = 3e-5  # at first; measured from then on
+        self.preview: Seen | None = None
+        self.looked: Camera | None = None
+
+    def due(self, last: bool = False) -> bool:
+        """Is it time for a snapshot? Sooner, if the person has moved."""
+        waited = time.perf_counter() - self.shown
+        return last or waited >= (SHOW_S / 3 if self.live.look is not self.looked else SHOW_S)
+
+    def snapshot(
+        self, step: int, seconds: float, loss: float, note: str, *, last: bool = False
+    ) -> Trained:
+        """The state of training now; its preview is that of a moment ago unless it is due, or the
+        last."""
+        if self.preview is None or last or time.perf_counter() - self.scored >= SCORE_S:
+            self.preview = self._rendered(self.views.cameras[self.view], self.every)
+            self.scored = time.perf_counter()
+        look, self.looked = None, self.live.look
+        if self.looked is not None:
+            wanted = self.looked.width * self.looked.height * self.seconds_a_ray
+            look = self._rendered(self.looked, max(1, math.ceil(math.sqrt(wanted / LOOK_S))))
+        self.shown = time.perf_counter()
+        settings = self.field.settings
+        return Trained(
+            step, settings.steps, seconds, loss, psnr(self.preview.rgb, self.truth), self.preview,
+            self.truth, self.view, look, self.live.rays, self.field, note=note,
+        )  # fmt: skip
+
+    def _rendered(self, camera: Camera, every: int) -> Seen:
+        began = time.perf_counter()
+        seen = march.render(self.field, camera, every)
+        rays = seen.rgb.shape[0] * seen.rgb.shape[1]
+        took = (time.perf_counter() - began) / rays
+        self.seconds_a_ray = 0.5 * self.seconds_a_ray + 0.5 * took
+        return seen
 
 
 def score(field: Field, views: Views, which: Sequence[int]) -> tuple[float, float]:

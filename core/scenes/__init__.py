@@ -28,6 +28,7 @@ from core.scenes.views import (
     Rig,
     StereoPair,
     hide,
+    orbit_cameras,
     orbit_views,
     start_camera,
     stereo_batch,
@@ -37,7 +38,7 @@ from core.scenes.views import (
 __all__ = [
     "NAMES", "Hidden", "Light", "Material", "RenderSettings", "Rig", "Scene", "SceneSettings",
     "SceneView", "StereoPair", "Story", "StorySettings", "Thing", "captions", "control_batch",
-    "control_maps", "correspondence", "correspondence_batch", "edges", "hide", "orbit_views", "parse",
+    "control_maps", "correspondence", "correspondence_batch", "edges", "hide", "orbit_cameras", "orbit_views", "parse",
     "prompt", "random_scene", "render", "render_batch", "render_clip", "scene", "start_camera",
     "stereo_batch", "stereo_pair", "story", "to_mesh", "to_splats",
 ]  # fmt: skip

@@ -125,23 +125,32 @@ def orbit_views(
     """
     if n < 1:
         raise InputError(f"{n} views are none. Ask for at least one.")
-    cameras = _around(scene, n, size, seed)
+    cameras = orbit_cameras(scene, n, size, seed)
     views = render_clip([scene], cameras, settings)
     return np.stack([view.rgb for view in views]), cameras
 
 
-def _around(scene: Scene, n: int, size: tuple[int, int], seed: int) -> tuple[Camera, ...]:
+def orbit_cameras(
+    scene: Scene, n: int, size: tuple[int, int], seed: int = 0, coverage_deg: float = 360.0
+) -> tuple[Camera, ...]:
+    """The cameras of orbit_views; with coverage_deg below 360, only those of a sector that wide,
+    seen from above, about the side that scene.eye is on."""
     target = np.asarray(scene.target, np.float64)
-    radius = float(np.linalg.norm(np.asarray(scene.eye) - target))
+    front = np.asarray(scene.eye) - target
+    radius = float(np.linalg.norm(front))
     low, high = math.sin(math.radians(8)), math.sin(math.radians(60))
     rng = np.random.default_rng(seed)
     turn, lift = rng.uniform(0, 2 * np.pi), rng.random()
-    for tries in (n, 2 * n, 4 * n, 8 * n, 16 * n):
+    for tries in (n << k for k in range(9)):
         k = np.arange(tries)
         rise = low + (high - low) * (((k + 0.5) / tries + lift) % 1)
         angle = turn + k * np.pi * (3 - np.sqrt(5))
         flat = np.sqrt(1 - rise**2)
         eyes = target + radius * np.stack([flat * np.cos(angle), flat * np.sin(angle), rise], 1)
+        aside = (angle - math.atan2(front[1], front[0]) + np.pi) % (2 * np.pi) - np.pi
+        eyes = eyes[np.abs(aside) <= math.radians(coverage_deg) / 2 + 1e-9]
+        if len(eyes) < n:
+            continue
         open_eyes = eyes[_sees(scene, eyes, target) & _before_walls(scene, eyes, radius)]
         if len(open_eyes) >= n:
             chosen = open_eyes[np.linspace(0, len(open_eyes) - 1, n).round().astype(int)]

@@ -1,0 +1,240 @@
+"""Things that are taken out of a radiance field: coloured points, coloured surfaces, and files.
+
+A field has no surface, only density. But every training camera sees one: the depth at which its
+light is stopped. These depths, put back into space, are where points, Gaussians and meshes start.
+Colours have their light in them already, as photographs do, so viewers must add none.
+
+Files keep the cameras' own world and unit, except .glb: glTF wants y up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.cameras import pixel_centres, resized, unproject
+from core.nerf.march import render
+from core.nerf.types import Seen, Views
+from core.types import Camera, InputError, Progress, silent
+
+if TYPE_CHECKING:
+    from core.nerf.fields import Field
+
+MOST_VIEWS = 48  # training cameras that are asked; more of them see hardly more
+OPAQUE = 0.9  # opacity from which a pixel shows a surface
+JUMP = 0.04  # share of depth by which neighbouring pixels of one surface may differ
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """points (P, 3) float32 in the cameras' unit; colours (P, 3) uint8 sRGB; up (3,): upright."""
+
+    points: np.ndarray
+    colours: np.ndarray
+    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.points.shape != self.colours.shape or self.points.shape[1:] != (3,):
+            raise ValueError("cloud: points and colours are (P, 3)")
+
+
+@dataclass(frozen=True)
+class Mesh(Cloud):
+    """A cloud whose points are joined: faces (F, 3) int32, anticlockwise as seen from outside."""
+
+    faces: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.faces is None or self.faces.ndim != 2 or self.faces.shape[1] != 3:
+            raise ValueError("mesh: faces are (F, 3)")
+
+
+def to_cloud(
+    field: Field, views: Views, *, n: int = 50_000, seed: int = 0, progress: Progress = silent
+) -> Cloud:
+    """At most n points of the surfaces that the training cameras see, coloured as they see them.
+
+    Evenly thinned: of each cell of a grid one point, chosen by the seed. In an unbounded field
+    cells grow outside the box as its contraction does, or the horizon would take all points.
+    Raises InputError for n below 1 or if the field is nowhere opaque.
+    """
+    points, colours = [], []
+    for camera, seen in looks(field, views, 4 * _asked(n), progress):
+        kept = solid(seen)
+        points.append(surface(camera, seen)[kept])
+        colours.append(seen.rgb[kept])
+    found = np.concatenate(points)
+    if not len(found):
+        raise InputError("The field is nowhere opaque, so it has no points. Train it for longer.")
+    chosen = thinned(field, found, n, seed)
+    return Cloud(found[chosen].astype(np.float32), np.concatenate(colours)[chosen], up_of(views))
+
+
+# ---------------------------------------------------------------- what the cameras see
+
+
+def up_of(views: Views) -> tuple[float, float, float]:
+    """The mean of the training cameras' up vectors, of length 1; z if they cancel out."""
+    up = -np.mean([views.cameras[k].c2w[:3, 1] for k in views.train], axis=0)
+    length = float(np.linalg.norm(up))
+    x, y, z = up / length if length > 1e-3 else (0.0, 0.0, 1.0)
+    return float(x), float(y), float(z)
+
+
+def some_cameras(views: Views, most: int = MOST_VIEWS) -> tuple[Camera, ...]:
+    """At most so many training cameras, far apart: each is the farthest from those before it."""
+    train = [views.cameras[k] for k in views.train]
+    eyes = np.array([camera.c2w[:3, 3] for camera in train])
+    apart = np.full(len(train), np.inf)
+    chosen: list[int] = []
+    while len(chosen) < min(most, len(train)):
+        apart[chosen] = -1
+        chosen.append(int(apart.argmax()))
+        apart = np.minimum(apart, np.linalg.norm(eyes - eyes[chosen[-1]], axis=1))
+    return tuple(train[k] for k in chosen)
+
+
+def looks(field: Field, views: Views, pixels: int, progress: Progress = silent):
+    """Training cameras and what they see of the field, (Camera, Seen) each, with about `pixels`
+    pixels in all; but never more than twice as wide as the views."""
+    cameras = some_cameras(views)
+    for k, camera in enumerate(cameras):
+        progress(k / len(cameras), desc="looking from the cameras")
+        scale = min(2.0, math.sqrt(pixels / len(cameras) / (camera.width * camera.height)))
+        size = max(2, round(scale * camera.width)), max(2, round(scale * camera.height))
+        camera = resized(camera, *size)
+        yield camera, render(field, camera)
+
+
+def surface(camera: Camera, seen: Seen) -> np.ndarray:
+    """(H, W, 3) where in space each pixel's light is stopped; NaN where it isn't."""
+    assert seen.depth_m is not None
+    return unproject(camera, pixel_centres(camera), seen.depth_m)
+
+
+def solid(seen: Seen) -> np.ndarray:
+    """(H, W) bool: opaque pixels, but not those on edges: their depth lies between two things."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    assert seen.depth_m is not None and seen.opacity is not None
+    known = np.isfinite(seen.depth_m) & (seen.opacity > OPAQUE)
+    near = minimum_filter(np.where(known, seen.depth_m, np.inf), 3)
+    far = maximum_filter(np.where(known, seen.depth_m, -np.inf), 3)
+    # a plane's depth may change much from pixel to pixel, but to both sides alike
+    with np.errstate(invalid="ignore"):
+        bent = np.abs(far + near - 2 * seen.depth_m)
+        return known & (bent < JUMP * seen.depth_m)
+
+
+def thinned(field: Field, points: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Places of at most n of points (P, 3), evenly apart in the field's own coordinates."""
+    import torch
+
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(points))
+    if len(points) <= n:
+        return order
+    x = field.inside(torch.from_numpy(points[order])).numpy()
+    fine, coarse = 1e-4, 2.0  # sides of a cell: too many are filled, and too few
+    kept = order
+    while coarse / fine > 1.01:
+        side = math.sqrt(fine * coarse)
+        first = np.unique(np.floor(x / side).astype(np.int64) @ (1, 2**21, 2**42),
+                          return_index=True)[1]  # fmt: skip
+        if len(first) < n:
+            coarse = side
+        else:
+            fine, kept = side, order[first]
+    return rng.choice(kept, n, replace=False)
+
+
+def part(progress: Progress, low: float, high: float) -> Progress:
+    """A progress whose 0 to 1 is the whole's low to high."""
+
+    def told(fraction: float, /, desc: str = "") -> None:
+        progress(low + fraction * (high - low), desc=desc)
+
+    return told
+
+
+def _asked(n: int) -> int:
+    if n < 1:
+        raise InputError(f"{n} points show nothing. Ask for at least one.")
+    return n
+
+
+# ---------------------------------------------------------------- files
+
+
+def write_cloud(cloud: Cloud, path: str | Path) -> Path:
+    """A binary .ply in the cameras' world and unit."""
+    import trimesh
+
+    path = Path(path)
+    made = trimesh.PointCloud(cloud.points, _opaque(cloud.colours))
+    path.write_bytes(made.export(file_type="ply"))
+    return path
+
+
+def write_mesh(mesh: Mesh, path: str | Path) -> Path:
+    """A surface as .glb (turned so that up is y), .ply or .obj, by the path's ending.
+
+    Vertex colours are sRGB in .ply and .obj, and linear in .glb, as glTF has it. Raises InputError
+    for another ending.
+    """
+    import trimesh
+    from trimesh.exchange.gltf import export_glb
+
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in (".glb", ".ply", ".obj"):
+        raise InputError(f"A mesh can't be written as {path.suffix!r}. Choose .glb, .ply or .obj.")
+    glb = kind == ".glb"
+    if glb:
+        mesh = replace(
+            mesh, points=mesh.points @ _upright(mesh.up).T, colours=_linear(mesh.colours)
+        )
+    made = trimesh.Trimesh(
+        mesh.points, mesh.faces, vertex_colors=_opaque(mesh.colours), process=False, validate=False
+    )
+    if glb:
+        path.write_bytes(export_glb(trimesh.Scene([made]), tree_postprocessor=_unlit))
+        return path
+    data = made.export(file_type=kind[1:])
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def _unlit(tree: dict) -> None:
+    """Tell viewers to draw vertex colours as they are, from both sides."""
+    tree["materials"] = [{"extensions": {"KHR_materials_unlit": {}}, "doubleSided": True}]
+    tree["extensionsUsed"] = ["KHR_materials_unlit"]
+    for made in tree["meshes"]:
+        for primitive in made["primitives"]:
+            primitive["material"] = 0
+
+
+def _upright(up: tuple[float, float, float]) -> np.ndarray:
+    """The rotation (3, 3) that takes `up` to y by the shortest way; z comes to lie along y, and
+    what was ahead (y) points away from the viewer (−z)."""
+    from scipy.spatial.transform import Rotation
+
+    to_z, _ = Rotation.align_vectors([[0, 0, 1]], [up])
+    return np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]) @ to_z.as_matrix()
+
+
+def _opaque(colours: np.ndarray) -> np.ndarray:
+    """RGBA (P, 4) uint8: given three channels, trimesh would take some arrays for floats."""
+    return np.column_stack([colours, np.full(len(colours), 255, np.uint8)])
+
+
+def _linear(colours: np.ndarray) -> np.ndarray:
+    """sRGB uint8 as linear uint8: glTF's vertex colours are amounts of light."""
+    c = np.arange(256) / 255
+    light = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    return np.rint(255 * light).astype(np.uint8)[colours]
