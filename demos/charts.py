@@ -40,8 +40,9 @@ def lines(
     *,
     y_range: tuple[float, float] | None = None,
     x_step: float | None = None,
+    width: int = WIDTH,
 ) -> str:
-    """One chart as an SVG string.
+    """One chart as an SVG string, `width` units wide: fewer look larger where room is short.
 
     Each series is named points; a NaN is a gap, and what exceeds y_range lies at its top.
     """
@@ -50,21 +51,21 @@ def lines(
     y0, y1 = y_range or _range([0.0, *(y for _, y in known)])
 
     def at(x: float, y: float) -> tuple[float, float]:
-        across = LEFT + (x - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)
+        across = LEFT + (x - x0) / (x1 - x0) * (width - LEFT - RIGHT)
         return across, HEIGHT - BOTTOM - (y - y0) / (y1 - y0) * (HEIGHT - TOP - BOTTOM)
 
     parts = [f'<text x="{LEFT}" y="14" class="title">{html.escape(title)}</text>']
     for y in ticks(y0, y1):
         _, v = at(x0, y)
         parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{v:.1f}" y2="{v:.1f}" class="grid"/>'
+            f'<line x1="{LEFT}" x2="{width - RIGHT}" y1="{v:.1f}" y2="{v:.1f}" class="grid"/>'
         )
         parts.append(f'<text x="{LEFT - 6}" y="{v + 4:.1f}" text-anchor="end">{y:g}</text>')
     along = ticks(x0, x1) if x_step is None else _multiples(x0, x1, x_step)
     for x in along:
         u, v = at(x, y0)
         parts.append(f'<text x="{u:.1f}" y="{v + 16:.1f}" text-anchor="middle">{x:g}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    middle = (LEFT + width - RIGHT) / 2
     parts.append(
         f'<text x="{middle:.0f}" y="{HEIGHT - 5}" text-anchor="middle">{html.escape(x_label)}</text>'
     )
@@ -77,7 +78,7 @@ def lines(
         for k, name in enumerate(series)
     )
     return (
-        f'<figure class="chart"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<figure class="chart"><svg viewBox="0 0 {width} {HEIGHT}" role="img" '
         f'aria-label="{html.escape(title)}">{"".join(parts)}</svg>'
         + (f"<figcaption>{legend}</figcaption>" if len(series) > 1 else "")
         + "</figure>"

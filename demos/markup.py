@@ -13,14 +13,15 @@ import numpy as np
 from core.types import Compared
 
 
-def pictures(shown: Iterable[tuple[np.ndarray, str]]) -> str:
-    """Pictures (RGB uint8) with their captions, side by side where there is room."""
+def pictures(shown: Iterable[tuple[np.ndarray, str]], *, small: bool = False) -> str:
+    """Pictures (RGB uint8) with their captions, side by side where there is room; small: more of
+    them in a row."""
     cells = "".join(
         f'<figure><img src="{data_uri(image, lossless=True)}" alt="{html.escape(caption)}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         for image, caption in shown
     )
-    return f'<div class="pictures">{cells}</div>'
+    return f'<div class="pictures{" small" if small else ""}">{cells}</div>'
 
 
 def data_uri(image: np.ndarray, *, lossless: bool = False) -> str:

@@ -42,7 +42,7 @@ class Moment:
 def build(run: Callable[..., Iterator[Run]] = run) -> None:
     """Draw the tab; `run` is core.nerf.run.run, or a test's fake of it."""
     made = ui.Controls(*KINDS)
-    token = gr.State(0)  # counts results, so that panels know theirs is old
+    token = gr.State("")  # which field is shown: panels follow it
 
     with gr.Row():
         with gr.Column(scale=2, min_width=230):
@@ -71,14 +71,14 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
                     )  # fmt: skip
                 outputs_of = panels.outputs_tabs()
 
-    inside = Inside(token, view, job.status)
+    Inside(token, view)
     panels.compare(made, files)
     score = panels.Score()
     picture.panel("nerf")
     take = ui.TakeAway("nerf")
     ui.lesson("nerf")
 
-    outputs = [token, headline, view, held, curves, back, pause, *score.outputs, *inside.outputs,
+    outputs = [token, headline, view, held, curves, back, pause, *score.outputs,
                *outputs_of.outputs, *take.outputs]  # fmt: skip
 
     def work(request: gr.Request, paths: list[str] | None, *values: Any) -> Iterator:
@@ -132,13 +132,12 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
         fine = runtime.run(render, found.shot.field, views.orbit_camera(session.orbit))
         seconds = max(round(found.seconds, 1), 0.1)
         return {
-            token: found.step,
+            token: session.shows(found.seconds),
             headline: views.headline(session),
             view: views.orbit_value(session, fine, views.note_of(found), whole=False),
             back: gr.Slider(maximum=seconds, value=seconds),
             pause: gr.Button("Pause"),
             **score.show(found),
-            **inside.show(),
             **outputs_of.show(),
             **take.show(found.recipe),
         }
@@ -153,7 +152,7 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
 
     job.wire(work, show, [files, *made.inputs], outputs, api_name="nerf", keyed=True)
     job.stop.click(ui.guard(settle, job.status), None, [job.status, *outputs], **ui.QUIET)
-    _live(made, job, pause, more, view, back, headline, curves, held)
+    _live(made, job, pause, more, view, back, headline, curves, held, token)
     take.wire(token, panels.write_files, keyed=True)
     made.restore_from("nerf")
     ui.on_close(sessions.forget)
@@ -164,7 +163,7 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
 
 def _live(
     made: ui.Controls, job: ui.Job, pause: Any, more: Any, view: Any, back: Any, headline: Any,
-    curves: Any, held: Any,
+    curves: Any, held: Any, token: Any,
 ) -> None:  # fmt: skip
     """What answers while training goes on: pause, rate and batch, the camera; and the way back."""
 
@@ -215,7 +214,7 @@ def _live(
             note = views.note_of(session.found)
             yield {view: views.orbit_value(session, seen, note, whole=False)}
 
-    view.turned(turned, None, [view], trigger_mode="always_last", concurrency_limit=8, **ui.QUIET)
+    view.turned(turned, None, [view], trigger_mode="multiple", concurrency_limit=8, **ui.QUIET)
 
     def missed(request: gr.Request) -> dict:
         session = sessions.of(request)
@@ -238,11 +237,12 @@ def _live(
             view: views.orbit_value(session, seen, f"{at:.1f} s · {db}", whole=False),
             held: views.quad(preview, shot.truth, shot.view in found.views.test),
             curves: views.curves(found, at),
+            token: session.shows(at),
             headline: f"The field as it was after <b>{at:.1f} s</b>: {db} on the view shown.",
         }
 
     back.input(
-        ui.guard(go_back, job.status), [back], [job.status, view, held, curves, headline],
+        ui.guard(go_back, job.status), [back], [job.status, view, held, curves, headline, token],
         trigger_mode="always_last", **ui.QUIET,
     )  # fmt: skip
 

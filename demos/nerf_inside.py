@@ -29,25 +29,23 @@ BUSY: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 
 
 class Inside:
-    """Every view is made when it is opened, from the field that is shown then."""
+    """The ray follows the field that is shown; the rest is made when it is opened. token changes
+    whenever another field is shown."""
 
-    def __init__(self, token: gr.State, orbit: OrbitView, status: Any):
+    def __init__(self, token: gr.State, orbit: OrbitView):
         self.drawn: dict[Any, Any] = {}
         with ui.panel("Look inside"), gr.Tabs():
-            with gr.Tab("Ray") as tab:
-                self._ray(tab, orbit)
+            with gr.Tab("Ray"):
+                self._ray(token, orbit)
             with gr.Tab("Levels of detail") as tab:
                 self._levels(tab)
             with gr.Tab("Density and samples") as tab:
                 self._slices(tab)
             with gr.Tab("Cameras") as tab:
                 self._cameras(tab)
-        self.outputs = list(self.drawn)
+        token.change(lambda: self.drawn, None, list(self.drawn), **ui.QUIET)
 
-    def show(self) -> dict:
-        return dict(self.drawn)
-
-    def _ray(self, tab: gr.Tab, orbit: OrbitView) -> None:
+    def _ray(self, token: gr.State, orbit: OrbitView) -> None:
         gr.Markdown(
             "Click a pixel: its ray passes the samples below. Each has a density σ, stops the share "
             "α = 1 − exp(−σ δ) of the light that reaches it, and so weighs w = T α; the weights "
@@ -61,33 +59,35 @@ class Inside:
             with gr.Column(scale=2, min_width=280):
                 facts = ui.text()
         plots = ui.text()
-        self.drawn |= {picture: None, facts: "", plots: ui.ANEW}
 
         def opened(request: gr.Request) -> dict:
             session = _resting(request)
+            camera = session.views.cameras[session.view]
             value = runtime.run(views.picture_value, session, session.settled())
-            return {picture: value, plots: "", facts: _which(session)}
+            return {picture: value, **traced(session, (camera.width / 2, camera.height / 2))}
 
-        def pick(request: gr.Request, event: gr.EventData) -> dict:
-            session = _resting(request)
-            xy = float(event._data["x"]), float(event._data["y"])
+        def traced(session: Session, xy: tuple[float, float]) -> dict:
             camera = session.views.cameras[session.view]
             along = runtime.run(ray, session.settled(), camera, xy)
-            line = {"key": session.key, "ray": views.ray_in_space(along, camera)}
             return {
                 facts: _which(session) + views.ray_table(along, xy),
                 plots: views.ray_charts(along),
-                orbit: line,
+                orbit: {"key": session.key, "ray": views.ray_in_space(along, camera)},
             }
+
+        def pick(request: gr.Request, event: gr.EventData) -> dict:
+            xy = float(event._data["x"]), float(event._data["y"])
+            return traced(_resting(request), xy)
 
         def choose(request: gr.Request, event: gr.EventData) -> dict:
             session = _resting(request)
             session.view = int(event._data["frustum"]) % len(session.views.cameras)
             return opened(request)
 
-        tab.select(ui.guard(opened, status), None, [status, picture, plots, facts], **BUSY)
-        picture.picked(ui.guard(pick, status), None, [status, facts, plots, orbit], **ui.QUIET)
-        orbit.picked(ui.guard(choose, status), None, [status, picture, plots, facts], **BUSY)
+        outputs = [status, picture, plots, facts, orbit]
+        token.change(ui.guard(opened, status), None, outputs, **ui.QUIET)
+        picture.picked(ui.guard(pick, status), None, outputs, **ui.QUIET)
+        orbit.picked(ui.guard(choose, status), None, outputs, **BUSY)
 
     def _levels(self, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -106,9 +106,9 @@ class Inside:
                 raise InputError(NO_LEVELS)
             made, curve = runtime.run(_sweep, session, field)
             return {
-                shown: markup.pictures(made),
+                shown: markup.pictures(made, small=True),
                 chart: charts.lines({"PSNR": curve}, "PSNR of the view (dB)", "levels kept",
-                                    x_step=1),
+                                    x_step=1, y_range=views.decibels([db for _, db in curve])),
             }  # fmt: skip
 
         tab.select(ui.guard(draw, status), None, [status, shown, chart], **BUSY)
@@ -138,7 +138,9 @@ class Inside:
                 f"{axis} = {made.at:.3g}; {made.axes[0]} from {left:.3g} to {right:.3g}, "
                 f"{made.axes[1]} from {low:.3g} (below) to {high:.3g} (above)."
             )
-            return {shown: markup.pictures(views.slice_pictures(made)) + f"<p>{words}</p>"}
+            return {
+                shown: markup.pictures(views.slice_pictures(made), small=True) + f"<p>{words}</p>"
+            }
 
         gr.on([tab.select, axis.input, share.input], ui.guard(draw, status), [axis, share],
               [status, shown], trigger_mode="always_last", **ui.QUIET)  # fmt: skip

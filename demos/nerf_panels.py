@@ -337,7 +337,7 @@ def _splatted(
         (own.rgb, f"The field itself: {psnr(own.rgb, truth):.2f} dB"),
         (truth, "Truth"),
     ]
-    return None, [path], markup.pictures(pictures)
+    return None, [path], markup.pictures(pictures, small=True)
 
 
 def _folder() -> Path:

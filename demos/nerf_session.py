@@ -111,6 +111,10 @@ class Session:
         at, self.shown = min(self.kept, key=lambda kept: abs(kept[0] - seconds))
         return at
 
+    def shows(self, seconds: float) -> str:
+        """A name for the field that is shown, another one for every field."""
+        return f"{self.key}, {seconds:.3f} s"
+
     def look(self, camera: Camera | None) -> None:
         self.live.look = camera
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ORBIT_PX = 256  # sides of the view that turns, in full
 BACK = 1.2  # how many times further off than the training cameras the 3-D view begins
 FAR_SHARE = 0.97  # of depths are on the scale; the horizon would take all its colours
+NARROW = 330  # units of a chart that has half the room
+LIT = 0.995  # share of a ray's light after which its plots end
 ERROR_LIMIT = 64  # of 255, where the error's scale ends
 
 
@@ -143,8 +145,7 @@ def curves(found: Run, mark: float | None = None) -> str:
     """PSNR and loss against seconds, side by side; mark: seconds that the way back stands at."""
     db = [(s, p) for s, _, p in found.curve if math.isfinite(p)]
     loss = [(s, math.log10(max(e, 1e-9))) for s, e, _ in found.curve]
-    low = max(0.0, math.floor(min((p for _, p in db), default=0) / 5) * 5)
-    high = max(low + 5, math.ceil(max((p for _, p in db), default=low + 5) / 5) * 5)
+    low, high = decibels([p for _, p in db])
     series: dict[str, charts.Points] = {"PSNR": db}
     if mark is not None:
         series["shown"] = [(mark, low), (mark, high)]
@@ -155,11 +156,17 @@ def curves(found: Run, mark: float | None = None) -> str:
     return (
         '<div class="pair">'
         + charts.lines(series, "PSNR of the held-out view (dB)", "training time (s)",
-                       y_range=(low, high))
+                       y_range=(low, high), width=NARROW)
         + charts.lines({"loss": _thin(loss)}, "Loss, log₁₀ of the mean squared error",
-                       "training time (s)", y_range=(span[0], max(span[1], span[0] + 1)))
+                       "training time (s)", y_range=(span[0], max(span[1], span[0] + 1)), width=NARROW)
         + "</div>"
     )  # fmt: skip
+
+
+def decibels(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of a scale for PSNRs: multiples of five around them."""
+    low = math.floor(min(values, default=0.0) / 5) * 5.0
+    return low, max(low + 5, math.ceil(max(values, default=low) / 5) * 5.0)
 
 
 def _thin(points: Sequence[tuple[float, float]], most: int = 120) -> list[tuple[float, float]]:
@@ -199,27 +206,32 @@ def note_of(found: Run) -> str:
 
 
 def ray_charts(along: RayProfile) -> str:
-    """What happens along a ray: density, and how it becomes weight; its colours as a strip."""
-    t = along.t.tolist()
-    sigma = list(zip(t, along.sigma.tolist(), strict=True))
+    """What happens along a ray: density, and how it becomes weight; its colours as a strip. The
+    plots end where hardly any light is left."""
+    ended = np.cumsum(along.weight) >= LIT * along.opacity
+    n = min(int(ended.argmax()) + 2, len(along.t)) if ended.any() else len(along.t)
+    t = along.t[:n].tolist()
+    sigma = list(zip(t, along.sigma[:n].tolist(), strict=True))
     parts = {
         "α opacity of the step": along.alpha,
         "T light that reaches it": along.T,
         "w = T α": along.weight,
     }
     series: dict[str, charts.Points] = {
-        name: list(zip(t, values.tolist(), strict=True)) for name, values in parts.items()
+        name: list(zip(t, values[:n].tolist(), strict=True)) for name, values in parts.items()
     }
     strip = "".join(
         f'<i style="background:rgb({r},{g},{b})" title="t {at:.3g}"></i>'
-        for at, (r, g, b) in zip(t, (along.colour * 255).round().astype(int).tolist(), strict=True)
+        for at, (r, g, b) in zip(
+            t, (along.colour[:n] * 255).round().astype(int).tolist(), strict=True
+        )
     )
     return (
         '<div class="pair">'
         + charts.lines({"σ": sigma}, "Density σ of each sample", "distance t")
         + charts.lines(series, "Opacity, transmittance, weight", "distance t", y_range=(0, 1))
         + f'</div><div class="strip" role="img" aria-label="Colours of the samples">{strip}</div>'
-        + '<div class="note">The colour of each sample, near to far.</div>'
+        + '<div class="note">The colours of these samples, near to far.</div>'
     )
 
 

@@ -257,10 +257,9 @@ class Job:
         and the result go through show(value) → {widget: update}. keyed: work takes the request
         first, for what the server keeps by the page's session. Returns the event."""
 
-        def handler(request: gr.Request, *values: Any):
-            given = (request, *values) if keyed else values
+        def handler(*values: Any):
             try:
-                with contextlib.closing(work(*given)) as events:  # type: ignore[type-var]
+                with contextlib.closing(work(*values)) as events:  # type: ignore[type-var]
                     for event in events:
                         if isinstance(event, Tick):
                             yield {self.status: _told(event)}
@@ -273,9 +272,12 @@ class Job:
                     traceback.print_exc()
                 yield {self.status: said(_reason(error))}
 
+        def keyed_handler(request: gr.Request, *values: Any):
+            yield from handler(request, *values)
+
         event = gr.on(
             [self.go.click, *also],
-            handler,
+            keyed_handler if keyed else handler,
             list(inputs),
             [self.status, *outputs],
             concurrency_id="work",

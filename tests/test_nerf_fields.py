@@ -126,7 +126,7 @@ def test_steps_part_the_whole_ray():
 def test_checkpoint_renders_the_same_bits(tmp_path, kind: str):
     field = small(kind)
     seed = torch.Generator().manual_seed(5)
-    field.occupied = torch.rand((8, 8, 8), generator=seed) > 0.3
+    field.remembered = torch.rand((8, 8, 8), generator=seed)
     save(field, tmp_path / "f.safetensors")
     again = load(tmp_path / "f.safetensors", "cpu")
     one, other = render(field, CAMERA), render(again, CAMERA)

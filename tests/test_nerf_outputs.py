@@ -68,7 +68,7 @@ class Balls(Field):
         sigma = torch.zeros(len(points))
         for middle, radius, hollow in self.balls:
             r = (points - torch.as_tensor(middle, dtype=points.dtype)).norm(dim=1)
-            shell = torch.sigmoid((radius - r) / 0.004) * torch.sigmoid((r - hollow) / 0.004)
+            shell = torch.sigmoid((radius - r) / 0.002) * torch.sigmoid((r - hollow) / 0.002)
             sigma = torch.maximum(sigma, 400 * shell)
         return sigma, points
 
@@ -149,8 +149,8 @@ def test_what_is_in_no_picture_is_left_out(views: Views):
 
 
 def test_crumbs_are_dropped_and_things_kept():
-    crumb, thing = (MIDDLE + 0.6, 0.05, -1.0), (MIDDLE + (0, 0, 0.55), 0.12, -1.0)
-    small = to_mesh(balls((MIDDLE, 0.35, -1.0), thing, crumb), resolution=64)
+    crumb, thing = (MIDDLE + 0.6, 0.025, -1.0), (MIDDLE + (0, 0, 0.55), 0.12, -1.0)
+    small = to_mesh(balls((MIDDLE, 0.35, -1.0), thing, crumb), resolution=80)
     made = trimesh.Trimesh(small.points, small.faces, process=False)
     assert made.body_count == 2 and len(np.unique(small.faces)) == len(small.points)
 

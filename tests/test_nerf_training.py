@@ -128,8 +128,8 @@ def test_memory_running_out_halves_the_batch(monkeypatch):
 def test_preview_is_a_held_out_view():
     views = ball_views()
     *_, last = train(views, quick(steps=1))
-    assert last.view == 5 and last.preview.shape == last.truth.shape == (11, 15, 3)
-    assert last.depth_m.shape == (11, 15)
+    assert last.view == 5 and last.preview.rgb.shape == last.truth.shape == (11, 15, 3)
+    assert last.preview.depth_m is not None and last.preview.depth_m.shape == (11, 15)
 
 
 def test_nothing_to_learn_from_is_named():

@@ -8,7 +8,7 @@ Positions come as (N, 3) in the unit of the cameras and are brought to [−1, 1]
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -325,13 +325,17 @@ KINDS = {
 
 def grown(field: Field, resolution: int) -> None:
     """Planes and lines of another resolution, read off the old ones: coarse to fine."""
-    from torch.nn.functional import interpolate
-
     for name, old in field.params.items():
         if name.endswith(("_planes", "_lines")):
             size = (resolution, resolution if name.endswith("_planes") else 1)
-            new = interpolate(old.detach(), size, mode="bilinear", align_corners=True)
-            field.params[name] = new.contiguous().requires_grad_()
+            field.params[name] = resampled(old.detach(), size).requires_grad_()
+
+
+def resampled(values: Tensor, size: Sequence[int]) -> Tensor:
+    """Planes or lines (3, C, n, n or 1) on another number of cells."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(values, tuple(size), mode="bilinear", align_corners=True).contiguous()
 
 
 def new_field(

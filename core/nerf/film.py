@@ -103,11 +103,11 @@ def orbit_path(views: Views, n: int, size: tuple[int, int]) -> tuple[Camera, ...
     aside /= np.linalg.norm(aside)
     ahead = np.cross(up, aside)
     offsets = np.array([camera.c2w[:3, 3] for camera in cameras]) - middle
-    height = float(np.median(offsets @ up))
     flat = np.hypot(offsets @ aside, offsets @ ahead)
-    # a camera overhead has no azimuth, and an orbit needs some radius to look from
-    radius = float(max(np.median(flat), 0.05 * np.median(np.linalg.norm(offsets, axis=1))))
-    angles = np.sort(np.arctan2(offsets @ ahead, offsets @ aside)[flat > 0.01 * radius])
+    distance = float(np.median(np.linalg.norm(offsets, axis=1)))
+    height = float(np.clip(np.median(offsets @ up), -0.99 * distance, 0.99 * distance))
+    radius = math.sqrt(distance**2 - height**2)
+    angles = np.sort(np.arctan2(offsets @ ahead, offsets @ aside)[flat > 0.01 * distance])
     turn = np.linspace(0, 2 * math.pi, n, endpoint=False)
     if len(angles):
         gaps = np.diff(angles, append=angles[0] + 2 * math.pi)

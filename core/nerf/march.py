@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COARSE = 96  # steps of the first look along a ray
 EVEN = 0.1  # share of the samples that is spread evenly, so that nothing stays unseen
 CHUNK = {"cpu": 2048, "mps": 16384, "cuda": 65536}  # rays rendered at a time
-FAINT = 1e-3  # weight below which no colour is asked for
+FAINT = 2e-3  # weight below which no colour is asked for
 OCCUPIED = 0.01  # opacity that a cell needs to count as occupied
 
 

@@ -33,6 +33,7 @@ GRAZE = 0.1  # the level, as a share of the density at which rays head on are ha
 SLAB = 2**18  # points asked at a time
 LOOK_PX = 150_000  # of all depth maps, which say what is hidden
 STEPS = 256  # along a ray, where the level is looked for
+HALVINGS = 6  # of two cells, while vertices settle
 CRUMB = 0.01  # pieces with a smaller share of the largest one's faces are dropped
 NOTHING = (
     "The field is nowhere dense enough for a surface. Train it for longer, or lower the level."
@@ -82,6 +83,7 @@ def to_mesh(
     vertices, faces = _without_crumbs(vertices, faces)
     points = (low + cell * vertices).astype(np.float32)
     progress(0.9, desc="asking for colours")
+    points = _settled(field, points, _normals(points, faces), cell, level)
     normals = _normals(points, faces)
     colours = _colours(field, points, normals, cell, cameras)
     return Mesh(points, colours, up_of(views) if views else (0.0, 0.0, 1.0), faces)
@@ -200,6 +202,22 @@ def _without_crumbs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray
     faces = faces[size[piece] >= CRUMB * size.max()]
     used, renumbered = np.unique(faces, return_inverse=True)
     return vertices[used], renumbered.reshape(faces.shape).astype(np.int32)
+
+
+def _settled(
+    field: Field, points: np.ndarray, normals: np.ndarray, cell: float, level: float
+) -> np.ndarray:
+    """Vertices moved along their normals, by a cell at most, to where σ is the level: between
+    grid points density is no straight line. One that finds no such place stays."""
+    low, high = np.full(len(points), -cell), np.full(len(points), cell)
+    outer, inner = (_densities(field, points + t[:, None] * normals) for t in (high, low))
+    crosses = (outer < level) & (inner >= level)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        dense = _densities(field, points + middle[:, None] * normals) >= level
+        low, high = np.where(dense, middle, low), np.where(dense, high, middle)
+    shift = np.where(crosses, (low + high) / 2, 0.0)
+    return (points + shift[:, None] * normals).astype(np.float32)
 
 
 def _normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:

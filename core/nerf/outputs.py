@@ -79,11 +79,20 @@ def to_cloud(
 
 
 def up_of(views: Views) -> tuple[float, float, float]:
-    """The mean of the training cameras' up vectors, of length 1; z if they cancel out."""
-    up = -np.mean([views.cameras[k].c2w[:3, 1] for k in views.train], axis=0)
-    length = float(np.linalg.norm(up))
-    x, y, z = up / length if length > 1e-3 else (0.0, 0.0, 1.0)
-    return float(x), float(y), float(z)
+    """Which way is up for the training cameras, of length 1.
+
+    People keep cameras level: up is square to all their x axes. Where these point nearly the same
+    way, that is unsure, and the mean of the cameras' own up vectors is taken; z if they cancel out.
+    """
+    turns = np.array([views.cameras[k].c2w[:3, :3] for k in views.train])
+    across, mean = turns[:, :, 0], -turns[:, :, 1].mean(0)
+    spreads, ways = np.linalg.eigh(across.T @ across / len(across))
+    square = ways[:, 0] * (1 if ways[:, 0] @ mean > 0 else -1)
+    length = float(np.linalg.norm(mean))
+    up = mean / length if length > 1e-3 else np.array([0.0, 0.0, 1.0])
+    if spreads[1] > 0.05 and square @ mean > 0.5 * length > 0:
+        up = square
+    return float(up[0]), float(up[1]), float(up[2])
 
 
 def some_cameras(views: Views, most: int = MOST_VIEWS) -> tuple[Camera, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.cameras import resized
 from core.nerf.outputs import looks, part, solid, surface, thinned
 from core.nerf.types import Seen, Views
 from core.types import Camera, InputError, Progress, silent
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 SH_DC = 0.28209479177387814  # ½ √(1/π): the constant spherical harmonic
 FLAT = 0.2  # thickness of a disc by its radius
 WIDE = 0.6  # radius (σ) of a disc by the distance to its neighbours
-COVERS = 3.0  # pixels that a disc's radius may cover at most
+COVERS = 0.35  # most of a radius by the width that a disc needs if all cover a look evenly
+LEAST_PX, DRAWN_PX = 80_000, 128  # of all looks together; longer side of a drawing, at least
+EDGE_ON = 0.2  # cosine to the viewer below which a surface is too steep
 OPACITY = 0.9  # at first
 # of Adam: shifts in radii of the disc; logarithms; quaternions; logits; harmonics
 RATES = {"means": 0.05, "log_scales": 0.02, "quats": 0.02, "opacity_logits": 0.05, "sh": 0.02}
@@ -50,13 +53,15 @@ def to_splats(
     """
     if n < 1:
         raise InputError(f"{n} Gaussians show nothing. Ask for at least one.")
-    seen = list(looks(field, views, 4 * n, part(progress, 0, 0.3)))
+    seen = list(looks(field, views, max(4 * n, LEAST_PX), part(progress, 0, 0.3)))
     found = [np.concatenate(column) for column in zip(*(_discs(field, *s) for s in seen))]
     if not len(found[0]):
         raise InputError("The field is nowhere opaque, so it has no Gaussians. Train it longer.")
     chosen = thinned(field, found[0], n, seed)
     means, normals, colours, pixel = (column[chosen] for column in found)
-    radius = np.minimum(WIDE * _apart(means), COVERS * pixel)
+    # crumbs of fog stand alone, and must not grow to what their distance to others allows
+    widest = COVERS * pixel * np.sqrt(len(found[0]) / len(means))
+    radius = np.minimum(WIDE * _apart(means), widest)
     params = {
         "means": means,
         "log_scales": np.log(radius[:, None] * (1, 1, FLAT)),
@@ -83,8 +88,11 @@ def _discs(field: Field, camera: Camera, seen: Seen) -> tuple[np.ndarray, ...]:
     with np.errstate(invalid="ignore", divide="ignore"):
         normals = np.cross(*np.gradient(points, axis=(0, 1)))
         normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-        # seen edge on a disc vanishes, and the depth of what is far away is too rough for normals
-        plain = ~((normals * to_eye).sum(-1) > 0.15) | beyond
+        steep = ~((normals * to_eye).sum(-1) > EDGE_ON)
+    # next to nothing there is no normal, but some other view has one of that place. What is steep
+    # is mostly rough, and of what is far away depth is a guess: discs that face the eye fit best
+    kept &= np.isfinite(normals).all(-1) | beyond
+    plain = steep | beyond
     normals[plain] = to_eye[plain]
     pixel = seen.depth_m / camera.K[0, 0]
     return points[kept], normals[kept], seen.rgb[kept] / 255.0, pixel[kept]
@@ -143,8 +151,13 @@ def _fitted(
     for step, k in enumerate(order[:steps]):
         progress(step / steps, desc="fitting")
         camera = seen[k][0]
+        # the renderer widens everything by half a pixel. Fitted on coarse pixels, Gaussians would
+        # come to rely on that, and show gaps from near by: so they are drawn finer, and averaged
+        finer = max(1, round(DRAWN_PX / max(camera.width, camera.height)))
+        fine = resized(camera, finer * camera.width, finer * camera.height)
         splats = free | {"means": start + unit * free["means"]}
-        light = blend(project(splats, camera, settings), camera.width, camera.height)
+        light = blend(project(splats, fine, settings), fine.width, fine.height)
+        light = light.view(camera.height, finer, camera.width, finer, 5).mean((1, 3))
         colour = light[..., :3] + 1 - light[..., 4:]  # on white, as the field is
         adam.zero_grad(set_to_none=True)
         ((colour - wanted[k]) ** 2).mean().backward()

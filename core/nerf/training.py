@@ -19,7 +19,7 @@ from core import runtime
 from core.cameras import rays
 from core.metrics import psnr
 from core.nerf import march
-from core.nerf.fields import KINDS, Field, grown, new_field
+from core.nerf.fields import KINDS, Field, grown, new_field, resampled
 from core.nerf.types import Live, NerfSettings, Seen, Trained, Views
 from core.nerf.volume import distortion
 from core.types import Camera, Progress, silent
@@ -90,8 +90,7 @@ def train(
             field.remember(seed)
         for at, resolution in GROWTH:
             if step == at and field.kind == "tensor":
-                grown(field, min(resolution, settings.resolution))
-                adam = _optimiser(field, moves)
+                adam = _grown(field, adam, moves, min(resolution, settings.resolution))
         spent += time.perf_counter() - began
         share = step / settings.steps if settings.steps else spent / settings.seconds
         if watch.due(share >= 1):
@@ -113,6 +112,24 @@ def _optimiser(field: Field, moves: Tensor) -> Any:
         rates.append(CAMERA_RATE)
     groups = [{"params": p, "own": r} for p, r in zip(parts, rates, strict=True) if p]
     return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12, fused=True)
+
+
+def _grown(field: Field, adam: Any, moves: Tensor, resolution: int) -> Any:
+    """Planes and lines of another resolution, and an Adam that remembers what the last one knew:
+    one that starts anew would kick every number by its full rate, those of empty space too."""
+    known = {name: adam.state[value] for name, value in field.params.items() if value in adam.state}
+    moved = adam.state.get(moves)
+    grown(field, resolution)
+    adam = _optimiser(field, moves)
+    for name, state in known.items():
+        value = field.params[name]
+        adam.state[value] = {
+            key: resampled(kept, value.shape[2:]) if kept.ndim == 4 else kept
+            for key, kept in state.items()
+        }
+    if moved:
+        adam.state[moves] = moved
+    return adam
 
 
 Table = tuple["Tensor", "Tensor", "Tensor"]

@@ -15,16 +15,16 @@ import numpy as np
 from core.types import Camera, InputError, Settings, Snapshot, View, setting
 
 FIELDS = {
-    "tensor": "Planes and lines (TensoRF)",
-    "hash": "Hash grid (instant-ngp)",
-    "frequency": "Frequencies and MLP (NeRF)",
-    "siren": "Sines (SIREN)",
-    "voxel": "Voxel grid",
+    "tensor": "Planes and lines",
+    "hash": "Hash grid",
+    "frequency": "Frequencies",
+    "siren": "SIREN",
+    "voxel": "Voxels",
 }
 FIELD_HELP = {
-    "tensor": "Three planes and three lines, multiplied: fast on a CPU.",
-    "hash": "Grids of many sizes in hash tables: fast on a GPU.",
-    "frequency": "The original: sines of the position, then a deep network. Slow to learn.",
+    "tensor": "Three planes times three lines (TensoRF): fast on a CPU.",
+    "hash": "Grids of many sizes in hash tables (instant-ngp): fast on a GPU.",
+    "frequency": "The original NeRF: sines of the position, then a network. Slow to learn.",
     "siren": "A network whose activations are sines.",
     "voxel": "A number in every cell: simple, and cubic in memory.",
 }
@@ -39,7 +39,7 @@ class NerfSettings(Settings):
     field_kind: str = setting("tensor", "Field", FIELD_HELP["tensor"], choices=FIELDS)
     seconds: float = setting(
         30.0, "Time", "Training ends after this long; Train on adds as much.",
-        minimum=1.0, maximum=20_000.0, step=1.0, unit="s",
+        minimum=0.5, maximum=20_000.0, step=0.5, unit="s",
     )  # fmt: skip
     steps: int = setting(
         0, "Steps", "Training ends after so many; 0 lets the time decide.",
@@ -50,7 +50,7 @@ class NerfSettings(Settings):
         minimum=16, maximum=65536, step=64,
     )  # fmt: skip
     samples: int = setting(
-        16, "Samples a ray", "Between near and far, most of them where something is.",
+        12, "Samples a ray", "Between near and far, most of them where something is.",
         minimum=4, maximum=256, step=4,
     )  # fmt: skip
     rate: float = setting(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.cameras import look_at, orbit, project, unproject
-from core.types import InputError
+from core.types import Camera, InputError
 from demos.widgets.base import static_url
 from demos.widgets.orbit_view import camera_of, frustum_of, points_of
 from tests.browser.test_widgets import plain, shown, wait_for
@@ -26,9 +27,17 @@ START = {
     "azimuth_deg": -70.0, "elevation_deg": 20.0, "radius": 4.0,
     "target": [0.3, -0.2, 0.1], "up": [0.0, 0.0, 1.0], "fov_deg": 50.0,
 }  # fmt: skip
+
+
+def shifted(camera: Camera, right_px: float, down_px: float) -> Camera:
+    """The camera with its principal point off the middle, so that no mirror image fits."""
+    off = np.array([[0, 0, right_px], [0, 0, down_px], [0, 0, 0]])
+    return replace(camera, K=camera.K + off)
+
+
 CAMERAS = [
-    look_at((0.9, -1.2, 0.8), (0, 0, 0), 97, 61, 50),
-    look_at((-0.8, -1.0, 0.5), (0, 0, 0), 64, 81, 70),
+    shifted(look_at((0.9, -1.2, 0.8), (0, 0, 0), 97, 61, 50), -20, 15),
+    shifted(look_at((-0.8, -1.0, 0.5), (0, 0, 0), 64, 81, 70), 12, -25),
 ]
 VALUE = {
     "key": "a",
@@ -213,6 +222,19 @@ def test_camera_of_by_hand():
 def test_an_orbit_that_is_none_is_refused(wrong):
     with pytest.raises(InputError, match="Reset view"):
         camera_of(START | wrong, 5, 3)
+
+
+def test_a_line_is_cut_where_it_passes_the_eye(page):
+    lines = [[[0, 0, -1], [4, 8, 3]], [[4, 8, 3], [0, 0, -1]], [[1, 1, 2], [1, 1, 3]],
+             [[0, 0, 0.5], [5, 5, -5]]]  # fmt: skip
+    cuts = page.evaluate(
+        """async ([module, lines]) => {
+          const { cut } = await import(module);
+          return lines.map(([a, b]) => cut(a, b, 1));
+        }""",
+        [static_url("orbit_view.js"), lines],
+    )
+    assert cuts == [[[2, 4, 1], [4, 8, 3]], [[4, 8, 3], [2, 4, 1]], lines[2], None]
 
 
 # ---------------------------------------------------------------- what is drawn
