@@ -41,6 +41,8 @@ def configure(chosen: argparse.Namespace) -> None:
     """Put the choices where core and the libraries look for them. Before importing gradio."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # torch's threads wait by sleeping: by spinning they would keep the browser from its core
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if chosen.offline:
         os.environ["SIGHTLINE_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
     if chosen.models:

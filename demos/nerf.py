@@ -3,15 +3,16 @@ and nerf_inside.py."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from core import runtime
-from core.nerf import NerfSettings, Seen, render
+from core.nerf import NerfSettings, Seen, load, render
 from core.nerf.run import Given, Run, ViewSettings, run, trained
 from core.nerf.types import FIELD_HELP
 from core.runtime import Done, Tick
@@ -53,6 +54,8 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
             with gr.Row(elem_classes="job"):
                 pause = gr.Button("Pause", size="sm", min_width=80, elem_id="nerf-pause")
                 more = gr.Button("Train on", size="sm", min_width=80, elem_id="nerf-more")
+                file = gr.UploadButton("Open a field", size="sm", min_width=80,
+                                       file_types=[".safetensors"])  # fmt: skip
             made.draw("rays", "rate", "samples")
             made.draw_rest()
         with gr.Column(scale=6, min_width=320):
@@ -86,29 +89,24 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
         source, settings = made.read(values)
         if session.training:
             raise InputError("This page trains already. Stop it first.")
-        with session.trains(settings):
-            first = True
-            for event in _events(session, source, settings, Given(tuple(paths or ()))):
+        on = session.go_on and session.run is not None
+        session.go_on = False
+        if on:
+            events = _longer(session, settings)
+        else:
+            given = Given(tuple(paths or ()))
+            events = runtime.stream(run, source, settings, given, live=session.live)
+        first = True
+        with session.trains(settings), contextlib.closing(events):
+            for event in events:
                 if isinstance(event, Tick) or event.value is None:
                     yield event
                     continue
+                if first and not on:  # only now is the last one given up
+                    session.begin()
                 session.take(event.value)
-                kind = type(event)
-                yield kind(Moment(session, first, isinstance(event, Done)))
+                yield type(event)(Moment(session, first, isinstance(event, Done)))
                 first = False
-
-    def _events(session: Session, source: Any, settings: Any, given: Given) -> Iterator:
-        if session.go_on and session.run is not None:
-            session.go_on = False
-            known = session.found
-            yield from runtime.stream(
-                trained, known.views, settings, known.recipe, session.live,
-                start=known.shot.field, curve=known.curve,
-            )  # fmt: skip
-            return
-        session.go_on = False
-        session.begin()
-        yield from runtime.stream(run, source, settings, given, live=session.live)
 
     def show(now: Moment) -> dict:
         session = now.session
@@ -132,7 +130,7 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
         fine = runtime.run(render, found.shot.field, views.orbit_camera(session.orbit))
         seconds = max(round(found.seconds, 1), 0.1)
         return {
-            token: session.shows(found.seconds),
+            token: session.shows(f"{found.seconds:.3f} s"),
             headline: views.headline(session),
             view: views.orbit_value(session, fine, views.note_of(found), whole=False),
             back: gr.Slider(maximum=seconds, value=seconds),
@@ -151,8 +149,8 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
         return {} if session.run is None else rested(session)
 
     job.wire(work, show, [files, *made.inputs], outputs, api_name="nerf", keyed=True)
-    job.stop.click(ui.guard(settle, job.status), None, [job.status, *outputs], **ui.QUIET)
-    _live(made, job, pause, more, view, back, headline, curves, held, token)
+    job.stop.click(settle, None, outputs, **ui.QUIET)
+    _live(made, job, pause, more, view, back, headline, curves, held, token, file)
     take.wire(token, panels.write_files, keyed=True)
     made.restore_from("nerf")
     ui.on_close(sessions.forget)
@@ -161,9 +159,23 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
     kind.change(lambda key: gr.Dropdown(info=FIELD_HELP[key]), kind, kind, **ui.QUIET)
 
 
+def _longer(session: Session, settings: NerfSettings) -> Generator:
+    """More training of the field there is. Its recipe has the seconds of all, though a training in
+    one go lowers its rate but once."""
+    known = session.found
+    source, before = known.recipe.settings
+    assert isinstance(before, NerfSettings)
+    both = replace(before, seconds=before.seconds + settings.seconds,
+                   steps=before.steps and before.steps + settings.steps)  # fmt: skip
+    return runtime.stream(
+        trained, known.views, settings, replace(known.recipe, settings=(source, both)), session.live,
+        start=known.shot.field, curve=known.curve,
+    )  # fmt: skip
+
+
 def _live(
     made: ui.Controls, job: ui.Job, pause: Any, more: Any, view: Any, back: Any, headline: Any,
-    curves: Any, held: Any, token: Any,
+    curves: Any, held: Any, token: Any, file: Any,
 ) -> None:  # fmt: skip
     """What answers while training goes on: pause, rate and batch, the camera; and the way back."""
 
@@ -224,9 +236,8 @@ def _live(
 
     view.missed(missed, None, [view], **ui.QUIET)
 
-    def go_back(seconds: float, request: gr.Request) -> dict:
-        session = sessions.of(request)
-        at = session.back_to(float(seconds))
+    def present(session: Session, label: str, words: str, at: float | None = None) -> dict:
+        """The field that is shown, which isn't the one trained last."""
         found, field = session.found, session.settled()
         shot = found.shot
         every = -(-found.views.images.shape[2] // shot.truth.shape[1])
@@ -234,17 +245,26 @@ def _live(
         seen = runtime.run(render, field, views.orbit_camera(session.orbit, QUICK_PX))
         db = views.labelled(preview, shot.truth)
         return {
-            view: views.orbit_value(session, seen, f"{at:.1f} s · {db}", whole=False),
+            view: views.orbit_value(session, seen, f"{label} · {db}", whole=False),
             held: views.quad(preview, shot.truth, shot.view in found.views.test),
             curves: views.curves(found, at),
-            token: session.shows(at),
-            headline: f"The field as it was after <b>{at:.1f} s</b>: {db} on the view shown.",
+            token: session.shows(label),
+            headline: f"<div>{words}: <b>{db}</b> on the view shown.</div>",
         }
 
-    back.input(
-        ui.guard(go_back, job.status), [back], [job.status, view, held, curves, headline, token],
-        trigger_mode="always_last", **ui.QUIET,
-    )  # fmt: skip
+    def go_back(seconds: float, request: gr.Request) -> dict:
+        session = sessions.of(request)
+        at = session.back_to(float(seconds))
+        return present(session, f"{at:.1f} s", f"The field as it was after {at:.1f} s", at)
+
+    def opened(path: str, request: gr.Request) -> dict:
+        session = sessions.of(request)
+        session.open(load(path))
+        return present(session, "from a file", "The field of the file, on the views that are here")
+
+    shown = [job.status, view, held, curves, headline, token]
+    back.input(ui.guard(go_back, job.status), [back], shown, trigger_mode="always_last", **ui.QUIET)
+    file.upload(ui.guard(opened, job.status), [file], shown, **ui.QUIET)
 
 
 def _input(made: ui.Controls) -> gr.File:

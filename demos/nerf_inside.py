@@ -165,9 +165,7 @@ def _resting(request: gr.Request) -> Session:
     """The session, if its field holds still. A field that is being trained would be another one in
     every picture."""
     session = sessions.of(request)
-    if session.training and not session.live.paused:
-        raise InputError("The field is being trained. Pause or stop it, then look inside.")
-    session.settled()
+    session.rests()
     return session
 
 

@@ -14,7 +14,7 @@ import gradio as gr
 import numpy as np
 
 from core import figures, runtime
-from core.nerf import FIELDS, Field, Seen, load, render, save
+from core.nerf import FIELDS, Field, Seen, render, save
 from core.nerf.film import camera_path, film, orbit_path
 from core.nerf.mesh import to_mesh
 from core.nerf.outputs import to_cloud, write_cloud, write_mesh
@@ -384,10 +384,3 @@ def write_files(request: gr.Request, folder: Path) -> list[Path]:
         if path.exists():
             paths.append(Path(shutil.copy(path, folder / name)))
     return [path for path in paths if path.exists()]
-
-
-def opened(session: Session, path: str) -> Field:
-    """A checkpoint that was saved here, shown with the views that are there."""
-    session.settled()
-    session.shown = load(path)
-    return session.shown

@@ -104,16 +104,26 @@ class Session:
 
     def back_to(self, seconds: float) -> float:
         """Show the kept field that is nearest to so many seconds; gives its seconds."""
-        if self.training and not self.live.paused:
-            raise InputError("The field is being trained. Pause or stop it, then go back.")
+        self.rests()
         if not self.kept:
             raise InputError(NOT_YET)
         at, self.shown = min(self.kept, key=lambda kept: abs(kept[0] - seconds))
         return at
 
-    def shows(self, seconds: float) -> str:
+    def open(self, field: Field) -> None:
+        """Show a field from a file, on the views that are here."""
+        self.rests()
+        self.shown = field
+
+    def rests(self) -> None:
+        """InputError while the field is being trained, or before there is one."""
+        if self.training and not self.live.paused:
+            raise InputError("The field is being trained. Pause or stop it first.")
+        self.settled()
+
+    def shows(self, label: str) -> str:
         """A name for the field that is shown, another one for every field."""
-        return f"{self.key}, {seconds:.3f} s"
+        return f"{self.key}, {label}"
 
     def look(self, camera: Camera | None) -> None:
         self.live.look = camera

@@ -40,7 +40,9 @@ def test_a_run_ends_with_scores_and_a_curve():
     assert last.step == 6 and set(last.scores) == {
         "psnr", "ssim", "seconds", "steps", "numbers", "megabytes"
     }  # fmt: skip
-    assert last.scores["psnr"] == pytest.approx(score(last.shot.field, last.views, last.views.test)[0])
+    assert last.scores["psnr"] == pytest.approx(
+        score(last.shot.field, last.views, last.views.test)[0]
+    )
     assert last.curve[-1][0] == last.seconds and math.isfinite(last.curve[-1][2])
 
 
@@ -126,6 +128,7 @@ def test_the_remembered_grid_is_the_field_s_own():
         field = trained(kind, steps=20, resolution=32)
         field.remembered = None
         field.remember()
+        assert field.remembered is not None
         n = len(field.remembered)
         k = torch.tensor([[1, 2, 3], [n - 1, 0, n // 2]])
         x = (k.flip(1) + 0.5) * (2 / n) - 1  # grid is z y x

@@ -323,6 +323,19 @@ KINDS = {
 }
 
 
+def roughness(field: Field) -> Tensor:
+    """Mean squared difference of neighbouring cells of planes and lines, summed over them: total
+    variation, as TensoRF (Chen et al. 2022) lowers it. Cells that few rays cross take after their
+    neighbours then, where otherwise they would learn those rays by heart."""
+    total = next(iter(field.params.values())).new_zeros(())
+    for name, value in field.params.items():
+        if name.endswith(("_planes", "_lines")):
+            total = total + (value[:, :, 1:] - value[:, :, :-1]).square().mean()
+            if value.shape[3] > 1:
+                total = total + (value[..., 1:] - value[..., :-1]).square().mean()
+    return total
+
+
 def grown(field: Field, resolution: int) -> None:
     """Planes and lines of another resolution, read off the old ones: coarse to fine."""
     for name, old in field.params.items():

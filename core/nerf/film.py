@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from core.nerf.fields import Field
 
 PROBES, PROBE_PX = 12, 24  # looks along the way, so wide, that fix the range of depth
-KEY_FRAMES = 8  # a ride spends at least so many frames from one training camera to the next
+KEY_FRAMES = 5  # a ride spends at least so many frames from one training camera to the next
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,14 @@ def camera_path(views: Views, n: int, size: tuple[int, int]) -> tuple[Camera, ..
     times = np.concatenate([[0], np.cumsum(pace.clip(1e-6))])
     when = np.linspace(0, times[-1], n)
     places = CubicSpline(times, eyes)(when) if len(times) > 2 else _between(times, eyes, when)
+    middle = _middle(views, cameras)
+    axes = turns.as_matrix()[:, :, 2]
+    far = np.linalg.norm(eyes - middle, axis=1)
+    if (((middle - eyes) * axes).sum(1) > 0.5 * far).all():
+        # all look at one thing: a way that cuts corners would come too near to it
+        away = places - middle
+        away /= np.linalg.norm(away, axis=1, keepdims=True).clip(1e-9)
+        places = middle + away * np.interp(when, times, far)[:, None]
     c2w = np.tile(np.eye(4), (n, 1, 1))
     c2w[:, :3, 3] = places
     c2w[:, :3, :3] = Slerp(times, turns)(when).as_matrix()

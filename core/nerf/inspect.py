@@ -100,11 +100,11 @@ def cut(field: Field, views: Views, axis: str = "z", share: float = 0.3, n: int 
     with torch.no_grad():
         density = torch.cat([field.density(part)[0] for part in x.split(32768)])
         occupied = march.may_hold(field, x)
-    grids = [a.cpu().numpy().reshape(n, n) for a in (density, occupied)]
+    dense, full = (a.cpu().numpy().reshape(n, n) for a in (density, occupied))
     counted = _spent(field, views, (down, across), n)
-    extent = (low[across], high[across], low[down], high[down])
+    left, right, bottom, top = (float(e[k]) for k in (across, down) for e in (low, high))
     names = "xyz"[across] + "xyz"[down]
-    return Slice(*grids, counted, names, tuple(map(float, extent)), float(at))
+    return Slice(dense, full, counted, names, (left, right, bottom, top), float(at))
 
 
 def _spent(field: Field, views: Views, shown: tuple[int, int], n: int) -> np.ndarray:

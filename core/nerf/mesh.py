@@ -15,7 +15,7 @@ dropped. (Lorensen & Cline 1987)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -50,9 +50,9 @@ def to_mesh(
 ) -> Mesh:
     """The field's surface inside its box, with the colours it shows from outside.
 
-    resolution: cells along the box's longest side, 16 to 512; memory grows with its cube, five
-    bytes a cell. level: density per unit of length, found by itself as said above. With views, only what their training cameras see. Raises InputError when nothing is
-    dense.
+    resolution: cells along the box's longest side, 16 to 512; memory grows with its cube, some ten
+    bytes a cell. level: density per unit of length, found by itself as said above. With views,
+    only what their training cameras see. Raises InputError when nothing is dense.
     """
     if not 16 <= resolution <= 512:
         raise InputError(f"A grid of {resolution} cells a side is out of range. Choose 16 to 512.")
@@ -86,7 +86,7 @@ def to_mesh(
     points = _settled(field, points, _normals(points, faces), cell, level)
     normals = _normals(points, faces)
     colours = _colours(field, points, normals, cell, cameras)
-    return Mesh(points, colours, up_of(views) if views else (0.0, 0.0, 1.0), faces)
+    return Mesh(points, colours, up_of(views) if views else (0.0, 0.0, 1.0), faces=faces)
 
 
 def dense_level(field: Field, views: Views | None = None, rays_n: int = 2048) -> float:
@@ -179,7 +179,7 @@ def _marched(sigma: np.ndarray, known: np.ndarray, level: float) -> tuple[np.nda
     from scipy.ndimage import binary_erosion
     from skimage.measure import marching_cubes
 
-    inner = binary_erosion(known, np.ones((3, 3, 3)), border_value=True)
+    inner = cast(np.ndarray, binary_erosion(known, np.ones((3, 3, 3)), border_value=True))
     if not (sigma[inner] > level).any() or not (sigma[inner] < level).any():
         raise InputError(NOTHING)
     # above twice the level all is solid: interpolation then looks at the climb, not at the peak
@@ -197,7 +197,7 @@ def _without_crumbs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray
     edges = np.concatenate([faces[:, :2], faces[:, 1:]])
     n = len(vertices)
     joined = coo_array((np.ones(len(edges), np.int8), (edges[:, 0], edges[:, 1])), (n, n))
-    piece = connected_components(joined, directed=False)[1][faces[:, 0]]
+    piece = np.asarray(connected_components(joined, directed=False)[1])[faces[:, 0]]
     size = np.bincount(piece)
     faces = faces[size[piece] >= CRUMB * size.max()]
     used, renumbered = np.unique(faces, return_inverse=True)

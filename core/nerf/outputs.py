@@ -10,9 +10,10 @@ Files keep the cameras' own world and unit, except .glb: glTF wants y up.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -42,15 +43,15 @@ class Cloud:
             raise ValueError("cloud: points and colours are (P, 3)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mesh(Cloud):
     """A cloud whose points are joined: faces (F, 3) int32, anticlockwise as seen from outside."""
 
-    faces: np.ndarray = None  # type: ignore[assignment]
+    faces: np.ndarray
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.faces is None or self.faces.ndim != 2 or self.faces.shape[1] != 3:
+        if self.faces.ndim != 2 or self.faces.shape[1] != 3:
             raise ValueError("mesh: faces are (F, 3)")
 
 
@@ -108,13 +109,15 @@ def some_cameras(views: Views, most: int = MOST_VIEWS) -> tuple[Camera, ...]:
     return tuple(train[k] for k in chosen)
 
 
-def looks(field: Field, views: Views, pixels: int, progress: Progress = silent):
-    """Training cameras and what they see of the field, (Camera, Seen) each, with about `pixels`
-    pixels in all; but never more than twice as wide as the views."""
+def looks(
+    field: Field, views: Views, pixels: int, progress: Progress = silent, widest: float = 2.0
+) -> Iterator[tuple[Camera, Seen]]:
+    """Training cameras and what they see of the field, with about `pixels` pixels in all; but
+    never more than `widest` times as wide as the views."""
     cameras = some_cameras(views)
     for k, camera in enumerate(cameras):
         progress(k / len(cameras), desc="looking from the cameras")
-        scale = min(2.0, math.sqrt(pixels / len(cameras) / (camera.width * camera.height)))
+        scale = min(widest, math.sqrt(pixels / len(cameras) / (camera.width * camera.height)))
         size = max(2, round(scale * camera.width)), max(2, round(scale * camera.height))
         camera = resized(camera, *size)
         yield camera, render(field, camera)
@@ -186,7 +189,7 @@ def write_cloud(cloud: Cloud, path: str | Path) -> Path:
 
     path = Path(path)
     made = trimesh.PointCloud(cloud.points, _opaque(cloud.colours))
-    path.write_bytes(made.export(file_type="ply"))
+    path.write_bytes(cast(bytes, made.export(file_type="ply")))
     return path
 
 
@@ -212,9 +215,10 @@ def write_mesh(mesh: Mesh, path: str | Path) -> Path:
         mesh.points, mesh.faces, vertex_colors=_opaque(mesh.colours), process=False, validate=False
     )
     if glb:
-        path.write_bytes(export_glb(trimesh.Scene([made]), tree_postprocessor=_unlit))
+        data = export_glb(trimesh.Scene([made]), tree_postprocessor=_unlit)
+        path.write_bytes(cast(bytes, data))
         return path
-    data = made.export(file_type=kind[1:])
+    data = cast(str | bytes, made.export(file_type=kind[1:]))
     path.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
 
@@ -233,7 +237,7 @@ def _upright(up: tuple[float, float, float]) -> np.ndarray:
     what was ahead (y) points away from the viewer (−z)."""
     from scipy.spatial.transform import Rotation
 
-    to_z, _ = Rotation.align_vectors([[0, 0, 1]], [up])
+    to_z = Rotation.align_vectors([[0, 0, 1]], [up])[0]
     return np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]) @ to_z.as_matrix()
 
 

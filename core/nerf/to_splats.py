@@ -30,7 +30,8 @@ SH_DC = 0.28209479177387814  # ½ √(1/π): the constant spherical harmonic
 FLAT = 0.2  # thickness of a disc by its radius
 WIDE = 0.6  # radius (σ) of a disc by the distance to its neighbours
 COVERS = 0.35  # most of a radius by the width that a disc needs if all cover a look evenly
-LEAST_PX, DRAWN_PX = 80_000, 128  # of all looks together; longer side of a drawing, at least
+LEAST_PX, SCREEN_PX = 160_000, 128  # of all looks together; longer side of a fine drawing
+FAR_WIDER = 2.0  # the same of far discs: few of them have much to cover
 EDGE_ON = 0.2  # cosine to the viewer below which a surface is too steep
 OPACITY = 0.9  # at first
 # of Adam: shifts in radii of the disc; logarithms; quaternions; logits; harmonics
@@ -53,8 +54,9 @@ def to_splats(
     """
     if n < 1:
         raise InputError(f"{n} Gaussians show nothing. Ask for at least one.")
-    seen = list(looks(field, views, max(4 * n, LEAST_PX), part(progress, 0, 0.3)))
-    found = [np.concatenate(column) for column in zip(*(_discs(field, *s) for s in seen))]
+    seen = list(looks(field, views, max(4 * n, LEAST_PX), part(progress, 0, 0.3), widest=1.0))
+    discs = [_discs(field, *one) for one in seen]
+    found = [np.concatenate(column) for column in zip(*discs, strict=True)]
     if not len(found[0]):
         raise InputError("The field is nowhere opaque, so it has no Gaussians. Train it longer.")
     chosen = thinned(field, found[0], n, seed)
@@ -69,7 +71,8 @@ def to_splats(
         "opacity_logits": np.full(len(means), np.log(OPACITY / (1 - OPACITY))),
         "sh": ((colours - 0.5) / SH_DC)[:, None],
     }
-    return _fitted(params, radius, seen, field, steps, seed, part(progress, 0.3, 1))
+    views_px = max(views.images.shape[1:3])
+    return _fitted(params, radius, seen, views_px, field, steps, seed, part(progress, 0.3, 1))
 
 
 def _discs(field: Field, camera: Camera, seen: Seen) -> tuple[np.ndarray, ...]:
@@ -94,17 +97,17 @@ def _discs(field: Field, camera: Camera, seen: Seen) -> tuple[np.ndarray, ...]:
     kept &= np.isfinite(normals).all(-1) | beyond
     plain = steep | beyond
     normals[plain] = to_eye[plain]
-    pixel = seen.depth_m / camera.K[0, 0]
+    pixel = seen.depth_m / camera.K[0, 0] * np.where(beyond, FAR_WIDER, 1)
     return points[kept], normals[kept], seen.rgb[kept] / 255.0, pixel[kept]
 
 
 def _apart(points: np.ndarray) -> np.ndarray:
     """(P,) mean distance to the (up to) four nearest others."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     if len(points) < 2:
         return np.full(len(points), np.inf)
-    near = cKDTree(points).query(points, k=min(5, len(points)))[0][:, 1:]
+    near = KDTree(points).query(points, k=min(5, len(points)))[0][:, 1:]
     return near.mean(1).clip(1e-9)
 
 
@@ -119,12 +122,18 @@ def _fitted(
     params: dict[str, np.ndarray],
     radius: np.ndarray,
     seen: list[tuple[Camera, Seen]],
+    views_px: int,
     field: Field,
     steps: int,
     seed: int,
     progress: Progress,
 ) -> Splats:
-    """The Gaussians after `steps` of descent towards what the cameras see of the field."""
+    """The Gaussians after `steps` of descent towards what the cameras see of the field.
+
+    The renderer widens everything by half a pixel, and Gaussians come to rely on that: outlines
+    that fit on coarse pixels shrink on fine ones, and gaps open. So they are drawn by turns as
+    finely as the views are (views_px, the longer side) and as a screen is, and averaged.
+    """
     import torch
 
     from core.splats.blend import blend
@@ -151,9 +160,9 @@ def _fitted(
     for step, k in enumerate(order[:steps]):
         progress(step / steps, desc="fitting")
         camera = seen[k][0]
-        # the renderer widens everything by half a pixel. Fitted on coarse pixels, Gaussians would
-        # come to rely on that, and show gaps from near by: so they are drawn finer, and averaged
-        finer = max(1, round(DRAWN_PX / max(camera.width, camera.height)))
+        longer = max(camera.width, camera.height)
+        drawn = SCREEN_PX if step % 2 else min(views_px, SCREEN_PX)
+        finer = max(1, round(drawn / longer))
         fine = resized(camera, finer * camera.width, finer * camera.height)
         splats = free | {"means": start + unit * free["means"]}
         light = blend(project(splats, fine, settings), fine.width, fine.height)

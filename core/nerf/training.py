@@ -19,7 +19,7 @@ from core import runtime
 from core.cameras import rays
 from core.metrics import psnr
 from core.nerf import march
-from core.nerf.fields import KINDS, Field, grown, new_field, resampled
+from core.nerf.fields import KINDS, Field, grown, new_field, resampled, roughness
 from core.nerf.types import Live, NerfSettings, Seen, Trained, Views
 from core.nerf.volume import distortion
 from core.types import Camera, Progress, silent
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REMEMBER = 16  # steps after which the field's densities are read anew
 GROWTH = ((100, 96), (400, 2048))  # after this step, planes of at most this resolution
+DECAY = 0.03  # of the learning rates, from the first step to the last
+SMOOTH, SMOOTH_EACH = 0.03, 4  # weight of planes' roughness, and steps after which it is asked for
 SHOW_S, SCORE_S = 0.2, 1.0  # between snapshots, and between previews of the held-out view
 LOOK_S = 0.06  # that a look may take: a slow machine shows fewer pixels
 PREVIEW_PX = {"cpu": 64, "mps": 128, "cuda": 256}  # longer side of a preview
@@ -71,13 +73,15 @@ def train(
             continue
         began = time.perf_counter()
         for group in adam.param_groups:
-            group["lr"] = group["own"] * live.rate * 0.1**share
+            group["lr"] = group["own"] * live.rate * DECAY**share
         try:
             error = _loss(field, views, table, live.rays, seed, moves)
+            loss = error.detach()
+            if field.kind == "tensor" and step % SMOOTH_EACH == 0:
+                error = error + SMOOTH * SMOOTH_EACH * roughness(field)
             adam.zero_grad(set_to_none=True)
             error.backward()
             adam.step()
-            loss = error.detach()
         except torch.OutOfMemoryError:
             if live.rays <= 16:
                 raise

@@ -50,7 +50,7 @@ class NerfSettings(Settings):
         minimum=16, maximum=65536, step=64,
     )  # fmt: skip
     samples: int = setting(
-        12, "Samples a ray", "Between near and far, most of them where something is.",
+        16, "Samples a ray", "Between near and far, most of them where something is.",
         minimum=4, maximum=256, step=4,
     )  # fmt: skip
     rate: float = setting(

@@ -1,0 +1,221 @@
+"""The NeRF tab in a real browser: it trains on sight, follows the pointer, stops, and lets go."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+
+import pytest
+
+from demos import nerf_session
+from tests.browser.conftest import free_port
+
+pytestmark = pytest.mark.browser
+QUICK = "&n_views=12&view_px=48"
+
+
+@pytest.fixture(scope="module")
+def url():
+    """The tab alone, served by this process, so that a test can see what the server keeps."""
+    import gradio as gr
+
+    import app
+    from demos import theme
+    from demos.widgets.base import HERE
+
+    app.configure(app.options(["--offline"]))
+    page = app.build(["nerf"])
+    gr.set_static_paths([HERE])
+    page.queue()
+    _, address, _ = page.launch(
+        server_port=free_port(), prevent_thread_lock=True, quiet=True, ssr_mode=False,
+        footer_links=[], theme=theme.theme(), css=theme.CSS,
+    )  # fmt: skip
+    yield address
+    page.close()
+
+
+def tab(open_page, url, query="", **options):
+    return open_page(f"{url}?tab=nerf{QUICK}{query}", height=1500, **options)
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).first.click()
+
+
+def headline(page):
+    return page.locator(".headline").first.inner_text()
+
+
+def wait_for(call, seconds=30.0):
+    """The seconds until call() is true."""
+    began = time.monotonic()
+    while not call():
+        assert time.monotonic() - began < seconds, "waited in vain"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def pump(page, call, seconds=30.0):
+    """The same for what the page tells: it is heard only while Playwright waits."""
+    began = time.monotonic()
+    while not call():
+        assert time.monotonic() - began < seconds, "waited in vain"
+        page.wait_for_timeout(40)
+    return time.monotonic() - began
+
+
+def trained(open_page, url, query="&steps=30"):
+    page = tab(open_page, url, query)
+    pump(page, lambda: "mean of 8 held-out" in headline(page), 60)
+    return page
+
+
+def count_updates(page, seconds=4.0):
+    return page.evaluate(
+        """async (seconds) => {
+          let n = 0;
+          const seen = new MutationObserver(() => n++);
+          seen.observe(document.querySelector('.headline'), {childList: true, subtree: true,
+                                                             characterData: true});
+          await new Promise((done) => setTimeout(done, 1000 * seconds));
+          return n / seconds;
+        }""",
+        seconds,
+    )
+
+
+def test_it_trains_on_sight_many_times_a_second_and_stops_at_once(open_page, url):
+    page = tab(open_page, url, "&seconds=120")
+    pump(page, lambda: "dB" in headline(page), 60)
+    rate = count_updates(page)
+    print(f"updates a second: {rate:.1f}")
+    assert rate >= 4
+    (session,) = [s for s in nerf_session._sessions.values() if s.training]
+    press(page, "Stop")
+    took = pump(page, lambda: not session.training, 5)
+    print(f"stopped after {took:.2f} s")
+    assert took <= 1.5
+    pump(page, lambda: "Stopped" in page.locator(".status").first.inner_text())
+    pump(page, lambda: page.get_by_label("Go back to (s)").first.input_value() not in ("", "0"))
+    assert not page.watch.faults
+
+
+def test_pause_rests_and_resume_goes_on(open_page, url):
+    page = tab(open_page, url, "&seconds=60")
+    pump(page, lambda: "dB" in headline(page), 60)
+    press(page, "Pause")
+    pump(page, lambda: "paused" in headline(page))
+    before = headline(page).partition("step")[2].split()[0]
+    page.wait_for_timeout(700)
+    assert headline(page).partition("step")[2].split()[0] == before
+    press(page, "Resume")
+    pump(page, lambda: headline(page).partition("step")[2].split()[0] != before)
+    press(page, "Stop")
+    assert not page.watch.faults
+
+
+def test_the_view_follows_the_pointer_while_training_goes_on(open_page, url):
+    page = tab(open_page, url, "&seconds=60")
+    pump(page, lambda: "dB" in headline(page), 60)
+    canvas = page.locator(".ob canvas, canvas").first
+    box = canvas.bounding_box()
+    (session,) = [s for s in nerf_session._sessions.values() if s.training]
+    start = dict(session.orbit)
+    page.mouse.move(box["x"] + 150, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 220, box["y"] + 150, steps=5)
+    page.mouse.up()
+    pump(page, lambda: session.orbit["azimuth_deg"] != start["azimuth_deg"], 5)
+    took = pump(page, lambda: canvas.get_attribute("data-late") == "false", 10)
+    print(f"picture of the new place after {took:.2f} s")
+    assert session.training
+    press(page, "Stop")
+    assert not page.watch.faults
+
+
+def test_closing_the_page_frees_the_field(open_page, url):
+    page = tab(open_page, url, "&seconds=120")
+    pump(page, lambda: "dB" in headline(page), 60)
+    before = set(nerf_session._sessions)
+    page.context.close()
+    took = wait_for(lambda: len(nerf_session._sessions) < len(before), 10)
+    print(f"freed after {took:.2f} s")
+    assert took <= 5
+
+
+def test_a_pixel_opens_its_ray_and_the_way_back_shows_an_older_field(open_page, url):
+    page = trained(open_page, url, "&steps=60&seconds=60")
+    page.locator(".panel > button", has_text="Look inside").click()
+    picture = page.locator(".dv canvas").first
+    pump(page, lambda: picture.is_visible())
+    facts = page.locator("table.facts", has_text="Ray of pixel")
+    first = facts.inner_text()
+    picture.click(position={"x": 60, "y": 60})
+    pump(page, lambda: facts.inner_text() != first)
+    page.get_by_role("tab", name="Density and samples").click()
+    page.get_by_text("Samples spent").first.wait_for()
+    page.get_by_role("tab", name="Levels of detail").click()
+    page.get_by_text("1 of").first.wait_for()
+    number = page.get_by_label("number input for Go back to (s)")
+    number.fill("0.5")
+    number.press("Enter")
+    pump(page, lambda: "as it was after" in headline(page))
+    assert not page.watch.faults
+
+
+def test_the_files_are_written_and_scores_are_shown(open_page, url):
+    page = trained(open_page, url)
+    page.locator(".panel > button", has_text="Score").click()
+    press(page, "Score every held-out view")
+    page.get_by_text("Field, truth, error").first.wait_for()
+    page.locator(".panel > button", has_text="Take away").click()
+    press(page, "Write the files")
+    for name in ("figure.png", "field.safetensors", "nerf.py", "curve.csv"):
+        page.get_by_text(name).first.wait_for()
+    assert not page.watch.faults
+
+
+def test_runs_side_by_side(open_page, url):
+    page = trained(open_page, url)
+    page.locator(".panel > button", has_text="Compare").click()
+    number = page.get_by_label("number input for Time each (s)")
+    number.fill("3")
+    number.press("Enter")
+    press(page, "Train side by side")
+    page.get_by_text("SSIM, held out").first.wait_for(timeout=60_000)
+    assert not page.watch.faults
+
+
+def test_wrong_files_are_a_sentence(open_page, url, tmp_path):
+    page = trained(open_page, url)
+    page.get_by_label("Photos with cameras").check()
+    press(page, "Train")
+    page.get_by_text("No files were given").first.wait_for()
+    broken = tmp_path / "capture.zip"
+    broken.write_bytes(b"PK no zip at all")
+    page.locator("input[type=file]").first.set_input_files(str(broken))
+    page.wait_for_timeout(800)
+    press(page, "Train")
+    page.get_by_text("isn't a zip").first.wait_for()
+    assert not page.watch.faults
+
+
+def test_ten_runs_leave_memory_where_it_was(open_page, url):
+    page = trained(open_page, url, "&steps=10")
+    sizes = []
+    for _ in range(10):
+        done = headline(page)
+        press(page, "Train")
+        pump(page, lambda old=done: headline(page) != old and "mean of 8" in headline(page), 60)
+        gc.collect()
+        sizes.append(_resident_mb())
+    print(f"resident after each run, MB: {[round(s) for s in sizes]}")
+    assert sizes[-1] - sizes[2] < 60
+    assert threading.active_count() < 60
+
+
+def _resident_mb() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
