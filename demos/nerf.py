@@ -95,6 +95,7 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
             events = _longer(session, settings)
         else:
             given = Given(tuple(paths or ()))
+            session.look(None)  # where the last scene was looked at from is nowhere in the next
             events = runtime.stream(run, source, settings, given, live=session.live)
         first = True
         with session.trains(settings), contextlib.closing(events):

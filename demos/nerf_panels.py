@@ -66,7 +66,7 @@ def compare(controls: ui.Controls, files: gr.File) -> None:
             )  # fmt: skip
             seconds = gr.Slider(3, 300, value=12, step=1, label="Time each (s)",
                                 info="Of training alone.")  # fmt: skip
-        job = ui.Job("Train side by side", "nerf-compare")
+        job = ui.Job("Compare", "nerf-compare")
         grid, curve, table = ui.text(), ui.text(), ui.text()
 
         def arrange(key: str) -> dict:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 Params = dict[str, "Tensor"]
-WAYS = 2  # frequencies of the direction
+WAYS = 1  # frequencies of the direction
 GRID = 96  # cells of the remembered densities along a side
 DENSITY = {"tensor": 25.0, "voxel": 25.0, "hash": 5.0, "frequency": 1.0, "siren": 5.0}
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REMEMBER = 16  # steps after which the field's densities are read anew
 GROWTH = ((100, 96), (400, 2048))  # after this step, planes of at most this resolution
 DECAY = 0.03  # of the learning rates, from the first step to the last
-SMOOTH, SMOOTH_EACH = 0.03, 4  # weight of planes' roughness, and steps after which it is asked for
+SMOOTH, SMOOTH_EACH = 0.1, 4  # weight of planes' roughness, and steps after which it is asked for
 SHOW_S, SCORE_S = 0.2, 1.0  # between snapshots, and between previews of the held-out view
 LOOK_S = 0.06  # that a look may take: a slow machine shows fewer pixels
 PREVIEW_PX = {"cpu": 64, "mps": 128, "cuda": 256}  # longer side of a preview
