@@ -322,7 +322,7 @@ def _splatted(
 ) -> tuple[None, list[Path], str]:
     from core import splats
     from core.metrics import psnr
-    from core.nerf.to_splats import to_splats
+    from core.nerf.gaussians import to_splats
 
     found = session.views
     made = to_splats(field, found, n=many, progress=stage(progress, 0, 0.9))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from core.nerf import Live, NerfSettings, load, new_field, render, score, train
-from core.nerf.from_scene import from_scene, shaken
 from core.nerf.inspect import coarse, copy_of, cut, levels_of
 from core.nerf.march import find_occupied, steps
+from core.nerf.rendered import from_scene, shaken
 from core.nerf.run import Given, ViewSettings, made, run
 from core.nerf.together import EXPERIMENTS, cases, fewer, noisy, together
 from core.recipe import from_link

@@ -15,8 +15,8 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from core.cameras import orbit, project
-from core.nerf.from_scene import from_scene
 from core.nerf.loading import load_views, straightened
+from core.nerf.rendered import from_scene
 from core.scenes import orbit_views, scene
 from core.types import Camera, InputError
 

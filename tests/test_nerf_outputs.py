@@ -257,7 +257,7 @@ def test_cloud_file_and_unknown_endings(tmp_path):
 
 
 def test_gaussians_lie_flat_on_the_ball(views: Views):
-    from core.nerf.to_splats import to_splats
+    from core.nerf.gaussians import to_splats
 
     splats = to_splats(balls(), views, n=700, steps=0)
     assert len(splats) == 700 and np.abs(away(splats.means) - R).max() < 0.03
@@ -272,7 +272,7 @@ def test_gaussians_lie_flat_on_the_ball(views: Views):
 
 
 def test_gaussians_look_like_the_field(trained: Field, views: Views):
-    from core.nerf.to_splats import to_splats
+    from core.nerf.gaussians import to_splats
     from core.splats.render import render as draw
     from core.splats.types import RenderSettings
 
@@ -290,7 +290,7 @@ def test_gaussians_look_like_the_field(trained: Field, views: Views):
 
 def test_the_far_becomes_gaussians_too():
     """A wall seen through an empty box stands far outside it, and is no hole in the picture."""
-    from core.nerf.to_splats import to_splats
+    from core.nerf.gaussians import to_splats
     from core.splats.render import render as draw
 
     far = balls((MIDDLE, 1e9, 5.0))
@@ -304,7 +304,7 @@ def test_the_far_becomes_gaussians_too():
 
 
 def test_gaussians_say_what_is_wrong(views: Views):
-    from core.nerf.to_splats import to_splats
+    from core.nerf.gaussians import to_splats
 
     with pytest.raises(InputError):
         to_splats(balls(), views, n=0)

@@ -136,3 +136,28 @@ def test_nothing_to_learn_from_is_named():
     views = ball_views(2)
     with pytest.raises(InputError):
         Views(views.images, views.cameras, (0, 1), views.bounds, 1.0, 2.0)
+
+
+def test_going_on_never_makes_a_field_coarser(monkeypatch):
+    monkeypatch.setattr(inner, "GROWTH", ((2, 16), (4, 32)))
+    *_, last = train(ball_views(), quick(steps=5))
+    assert last.field.params["density_planes"].shape[-1] == 32
+    *_, more = train(ball_views(), quick(steps=3), field=last.field)
+    assert more.field.params["density_planes"].shape[-1] == 32
+
+
+def test_growing_keeps_what_adam_knew(monkeypatch):
+    monkeypatch.setattr(inner, "GROWTH", ((3, 24),))
+    monkeypatch.setattr("core.nerf.fields.FIRST_RESOLUTION", 16)
+    kept = []
+    real = inner._grown
+
+    def spied(field, adam, moves, resolution):
+        made = real(field, adam, moves, resolution)
+        kept.append(made.state[field.params["density_planes"]])
+        return made
+
+    monkeypatch.setattr(inner, "_grown", spied)
+    list(train(ball_views(), quick(steps=4)))
+    (state,) = kept
+    assert state["exp_avg"].shape[-1] == 24 and state["exp_avg_sq"].abs().sum() > 0

@@ -323,6 +323,14 @@ KINDS = {
 }
 
 
+def cells(field: Field) -> int:
+    """Cells along a side of planes or voxels; 0 where there are none."""
+    for name in ("density_planes", "density_grid"):
+        if name in field.params:
+            return field.params[name].shape[-1]
+    return 0
+
+
 def roughness(field: Field) -> Tensor:
     """Mean squared difference of neighbouring cells of planes and lines, summed over them: total
     variation, as TensoRF (Chen et al. 2022) lowers it. Cells that few rays cross take after their

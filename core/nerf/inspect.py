@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.nerf import march
-from core.nerf.fields import LEVELS, Field
+from core.nerf.fields import LEVELS, Field, cells
 from core.nerf.training import batch_table
 from core.nerf.types import Views
 
@@ -33,7 +33,7 @@ def levels_of(field: Field) -> int:
         return field.settings.frequencies
     if field.kind == "hash":
         return LEVELS
-    return max(0, (_cells(field) // FEWEST).bit_length() - 1)
+    return max(0, (cells(field) // FEWEST).bit_length() - 1)
 
 
 def coarse(field: Field, levels: int) -> Field:
@@ -59,14 +59,6 @@ def coarse(field: Field, levels: int) -> Field:
     if field.remembered is not None:
         known.remember()
     return known
-
-
-def _cells(field: Field) -> int:
-    """Cells along a side of planes or voxels; 0 where there are none."""
-    for name in ("density_planes", "density_grid"):
-        if name in field.params:
-            return field.params[name].shape[-1]
-    return 0
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core.images import digest
-from core.nerf.from_scene import from_scene
 from core.nerf.loading import load_views
 from core.nerf.poses import poses_from_images, poses_from_video
+from core.nerf.rendered import from_scene
 from core.nerf.training import score, train
 from core.nerf.types import Live, NerfSettings, Trained, Views
 from core.recipe import Recipe

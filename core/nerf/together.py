@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.nerf.from_scene import shaken
+from core.nerf.rendered import shaken
 from core.nerf.training import score, train
 from core.nerf.types import FIELDS, NerfSettings, Trained, Views
 from core.types import InputError, Progress, Snapshot, silent

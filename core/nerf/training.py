@@ -19,7 +19,7 @@ from core import runtime
 from core.cameras import rays
 from core.metrics import psnr
 from core.nerf import march
-from core.nerf.fields import KINDS, Field, grown, new_field, resampled, roughness
+from core.nerf.fields import KINDS, Field, cells, grown, new_field, resampled, roughness
 from core.nerf.types import Live, NerfSettings, Seen, Trained, Views
 from core.nerf.volume import distortion
 from core.types import Camera, Progress, silent
@@ -78,7 +78,8 @@ def train(
             error = _loss(field, views, table, live.rays, seed, moves)
             loss = error.detach()
             if field.kind == "tensor" and step % SMOOTH_EACH == 0:
-                error = error + SMOOTH * SMOOTH_EACH * roughness(field)
+                # at first all is noise, and smoothing would leave nothing to begin with
+                error = error + SMOOTH * SMOOTH_EACH * min(1.0, 3 * share) * roughness(field)
             adam.zero_grad(set_to_none=True)
             error.backward()
             adam.step()
@@ -93,8 +94,9 @@ def train(
         if settings.occupancy and step % REMEMBER == 0:
             field.remember(seed)
         for at, resolution in GROWTH:
-            if step == at and field.kind == "tensor":
-                adam = _grown(field, adam, moves, min(resolution, settings.resolution))
+            finer = min(resolution, field.settings.resolution)
+            if step == at and field.kind == "tensor" and cells(field) < finer:
+                adam = _grown(field, adam, moves, finer)
         spent += time.perf_counter() - began
         share = step / settings.steps if settings.steps else spent / settings.seconds
         if watch.due(share >= 1):

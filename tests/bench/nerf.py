@@ -17,10 +17,10 @@ from pathlib import Path
 from core import runtime
 from core.cameras import resized
 from core.nerf import FIELDS, NerfSettings, Trained, Views, render, score, train
-from core.nerf.from_scene import from_scene
 from core.nerf.loading import load_views
 from core.nerf.mesh import to_mesh
 from core.nerf.outputs import write_mesh
+from core.nerf.rendered import from_scene
 from core.scenes import scene
 
 PLUSH = Path(__file__).parents[3] / "shared/data/views/plush"
