@@ -6,7 +6,7 @@ import html
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import gradio as gr
 import numpy as np
 
 from core import figures, runtime
+from core.metrics import psnr
 from core.nerf import FIELDS, Field, Seen, render, save
 from core.nerf.film import camera_path, film, orbit_path
 from core.nerf.mesh import to_mesh
@@ -39,7 +40,7 @@ from demos.nerf_session import Session
 PATHS = {"orbit": "Around the scene", "ride": "From camera to camera"}
 MODELS_3D = {"mesh": "Mesh", "cloud": "Point cloud", "gaussians": "Gaussians"}
 MODEL_HELP = {
-    "mesh": "Marching cubes where a ray's light is half stopped; .glb, .ply and .obj.",
+    "mesh": "Marching cubes through the density that the cameras see; .glb, .ply and .obj.",
     "cloud": "Where the training cameras see something solid; .ply.",
     "gaussians": "Splats placed on the surfaces and fitted for a few seconds; .ply (3DGS).",
 }
@@ -82,7 +83,7 @@ def compare(controls: ui.Controls, files: gr.File) -> None:
             paths: list[str] | None, *values: Any,
         ) -> Iterator[Tick | Part | Done]:  # fmt: skip
             source, settings = controls.read(values)
-            settings = _timed(settings, seconds)
+            settings = replace(settings, seconds=seconds, steps=0)
             yield Tick(0.0, "making the views", 0.0, None)
             views_made = yield from _only_ticks(
                 runtime.stream(made, source, Given(tuple(paths or ())))
@@ -116,12 +117,6 @@ def compare(controls: ui.Controls, files: gr.File) -> None:
 
         inputs = [which, fields, seconds, files, *controls.inputs]
         job.wire(work, show, inputs, [grid, curve, table], keyed=True)
-
-
-def _timed(settings: Any, seconds: float) -> Any:
-    from dataclasses import replace
-
-    return replace(settings, seconds=seconds, steps=0)
 
 
 def _only_ticks(events: Iterator) -> Iterator:
@@ -171,10 +166,6 @@ class Score:
 
 def _each(found: Run, field: Field, *, progress: Progress = silent) -> tuple[dict, list]:
     """The scores, and for every held-out view a picture of field, truth and error with its PSNR."""
-    from dataclasses import replace
-
-    from core.metrics import psnr
-
     pictures, test = [], found.views.test
     if not test:
         raise InputError("No view is held out, so there is nothing to score against.")
@@ -321,7 +312,6 @@ def _splatted(
     session: Session, field: Field, many: int, folder: Path, progress: Progress
 ) -> tuple[None, list[Path], str]:
     from core import splats
-    from core.metrics import psnr
     from core.nerf.gaussians import to_splats
 
     found = session.views

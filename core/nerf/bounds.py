@@ -21,9 +21,13 @@ def spread(cameras: tuple[Camera, ...]) -> float:
 
 
 def from_points(
-    cameras: tuple[Camera, ...], points: np.ndarray
+    cameras: tuple[Camera, ...], points: np.ndarray, *, core: bool = False
 ) -> tuple[np.ndarray, float, float] | None:
-    """Box (2, 3), near and far of points (P, 3), without the strays; None if there are too few."""
+    """Box (2, 3), near and far of points (P, 3), without the strays; None if there are too few.
+
+    core: only where most of them are. A field that goes on outside its box is coarse there, and
+    had better be where the cameras stand: fine cells before a camera learn its picture by heart.
+    """
     points = points[np.isfinite(points).all(1)]
     points = points[:: max(1, len(points) // 5000)]
     spans, seen = [], np.zeros(len(points), bool)
@@ -34,8 +38,8 @@ def from_points(
         spans.append(np.linalg.norm(points[inside] - camera.c2w[:3, 3], axis=1))
     if seen.sum() < 20:
         return None
-    low, high = np.percentile(points[seen], (3, 97), axis=0)
-    margin = 0.1 * (high - low).max()
+    low, high = np.percentile(points[seen], (20, 80) if core else (3, 97), axis=0)
+    margin = (0.2 if core else 0.1) * (high - low).max()
     near, far = np.percentile(np.concatenate(spans), (0.5, 99.5))
     return np.stack([low - margin, high + margin]), float(0.7 * near), float(1.3 * far)
 

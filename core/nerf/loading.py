@@ -116,13 +116,13 @@ def _assembled(
 ) -> Views:
     held = tuple(k for k, f in enumerate(capture.frames) if f.held)
     test = held or tuple(range(0, len(cameras), HOLD_OUT))[: len(cameras) - 1]
-    where = bounds.from_points(cameras, capture.points)
+    # an opaque photo shows what is behind the scene, too; LLFF's depths say they hold everything
+    open_air = pictures[0].shape[2] == 3 and capture.ranges is None
+    where = bounds.from_points(cameras, capture.points, core=open_air)
     notes = [f"{len(cameras)} views of {cameras[0].width}×{cameras[0].height} px."]
     if where is None and capture.ranges is not None:
         where = bounds.from_ranges(cameras, capture.ranges)
     box, near, far = where or bounds.from_cameras(cameras)
-    # an opaque photo shows what is behind the scene, too; LLFF's depths say they hold everything
-    open_air = pictures[0].shape[2] == 3 and capture.ranges is None
     if where is None:
         far *= BEHIND if open_air else 1.0
         notes.append("The scene's box is judged from where the cameras look.")

@@ -63,7 +63,7 @@ def together(runs: Mapping[str, Case], progress: Progress = silent) -> Iterator[
     trainings = {name: train(views, settings) for name, (views, settings) in runs.items()}
     states: dict[str, Trained] = {}
     curves: dict[str, tuple[tuple[float, float], ...]] = dict.fromkeys(runs, ())
-    left, k = set(runs), 0
+    left, k = list(runs), 0
     total = sum(settings.seconds for _, settings in runs.values())
     try:
         while left:
