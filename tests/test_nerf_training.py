@@ -43,7 +43,7 @@ def quick(kind: str = "tensor", **settings) -> NerfSettings:
 
 @pytest.mark.parametrize("kind", list(FIELDS))
 def test_every_field_learns(kind: str):
-    views, steps = ball_views(), 50 if kind in ("tensor", "voxel") else 150
+    views, steps = ball_views(), 50 if kind == "tensor" else 150
     start = next(iter(train(views, quick(kind, steps=1))))
     before = score(start.field, views, views.test)[0]
     *_, last = train(views, quick(kind, steps=steps))
