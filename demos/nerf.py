@@ -213,6 +213,7 @@ def _live(
 
     def turned(request: gr.Request, event: gr.EventData) -> Iterator[dict]:
         session = sessions.of(request)
+        yield {}  # a generator that says nothing at all would empty the view
         if session.run is None:
             return
         session.orbit = dict(event._data)
