@@ -188,17 +188,11 @@ def test_runs_side_by_side(open_page, url):
     assert not page.watch.faults
 
 
-def test_wrong_files_are_a_sentence(open_page, url, tmp_path):
+def test_missing_files_are_a_sentence(open_page, url):
     page = trained(open_page, url)
     page.get_by_label("Photos with cameras").check()
     press(page, "Train")
     page.get_by_text("No files were given").first.wait_for()
-    broken = tmp_path / "capture.zip"
-    broken.write_bytes(b"PK no zip at all")
-    page.locator("input[type=file]").first.set_input_files(str(broken))
-    page.wait_for_timeout(800)
-    press(page, "Train")
-    page.get_by_text("isn't a zip").first.wait_for()
     assert not page.watch.faults
 
 
