@@ -205,7 +205,9 @@ def test_ten_runs_leave_memory_where_it_was(open_page, url):
         press(page, "Train")
         pump(page, lambda old=done: headline(page) != old and "mean of 8" in headline(page), 60)
         gc.collect()
-        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free goes back, so that leaks alone are left
+        ctypes.CDLL("libc.so.6").malloc_trim(
+            0
+        )  # what is free goes back, so that leaks alone are left
         sizes.append(_resident_mb())
     print(f"resident after each run, MB: {[round(s) for s in sizes]}")
     assert sizes[-1] - sizes[2] < 60
