@@ -412,13 +412,15 @@ class TakeAway:
             written = [str(p) for p in (everything, *paths)]
             return {self.files: gr.File(written, visible=True)}
 
-        def files(value: Any, request: gr.Request):
+        def files(given: Any):
             with tempfile.TemporaryDirectory() as folder:  # Gradio copies what is yielded
-                given = request if keyed and value is not None else value
                 yield guard(bundle, self.status)(given, Path(folder))
 
+        def keyed_files(value: Any, request: gr.Request):
+            yield from files(None if value is None else request)
+
         self.write.click(
-            files, [state], [self.status, self.files],
+            keyed_files if keyed else files, [state], [self.status, self.files],
             api_visibility="private", show_progress="minimal",
         )  # fmt: skip
         self.link.change(
