@@ -33,6 +33,7 @@ GRAZE = 0.1  # the level, as a share of the density at which rays head on are ha
 SLAB = 2**18  # points asked at a time
 LOOK_PX = 150_000  # of all depth maps, which say what is hidden
 STEPS = 256  # along a ray, where the level is looked for
+BEYOND = 0.3  # of the box's longest side: an endless field's surface goes on so far around it
 HALVINGS = 6  # of two cells, while vertices settle
 CRUMB = 0.01  # pieces with a smaller share of the largest one's faces are dropped
 NOTHING = (
@@ -48,7 +49,8 @@ def to_mesh(
     level: float | None = None,
     progress: Progress = silent,
 ) -> Mesh:
-    """The field's surface inside its box, with the colours it shows from outside.
+    """The field's surface in its box, with the colours it shows from outside; if it has no end
+    there, also somewhat beyond the box, which then holds only where most is seen.
 
     resolution: cells along the box's longest side, 16 to 512; memory grows with its cube, some ten
     bytes a cell. level: density per unit of length, found by itself as said above. With views,
@@ -57,6 +59,9 @@ def to_mesh(
     if not 16 <= resolution <= 512:
         raise InputError(f"A grid of {resolution} cells a side is out of range. Choose 16 to 512.")
     low, high = field.bounds
+    if field.unbounded:
+        beyond = BEYOND * (high - low).max()
+        low, high = low - beyond, high + beyond
     cell = float((high - low).max()) / resolution
     sides = [low[k] + cell * np.arange(int((high - low)[k] / cell) + 1) for k in range(3)]
     if level is None:
