@@ -93,8 +93,9 @@ class Controls:
             for kind in self.kinds
         )
 
-    def restore_from(self, slug: str) -> None:
-        """When the page opens by a link to this tab, set the widgets from it; then run the tab.
+    def restore_from(self, slug: str, *, press: bool = True) -> None:
+        """When the page opens by a link to this tab, set the widgets from it; then run the tab,
+        unless `press` is off, as for controls of a panel.
 
         A link that can't be read leaves the defaults and says why. Without a link the tab in
         view runs.
@@ -112,9 +113,9 @@ class Controls:
             values = {k: v for s in made for k, v in vars(s).items()}
             return [values[name] for name in self.fields]
 
-        _page().load(restore, None, self.inputs, **QUIET).then(
-            None, None, None, js=FIRST_RUN % (slug, "true"), **QUIET
-        )
+        restored = _page().load(restore, None, self.inputs, **QUIET)
+        if press:
+            restored.then(None, None, None, js=FIRST_RUN % (slug, "true"), **QUIET)
 
 
 # A tab's run is pressed once by itself: when the page opens on the tab, or when the tab is first
@@ -342,14 +343,21 @@ class Compare:
         self.scores = text()
         self.meaning = meaning
 
-    def wire(self, work: Callable[..., Iterator[Tick | Part | Done]], inputs: Sequence[Any]) -> Any:
-        """work(methods, *values) streams `Compared` snapshots."""
+    def wire(
+        self,
+        work: Callable[..., Iterator[Tick | Part | Done]],
+        inputs: Sequence[Any],
+        *,
+        keyed: bool = False,
+    ) -> Any:
+        """work(methods, *values) streams `Compared` snapshots; keyed: it takes the request first."""
 
-        def start(methods: list[str], *values: Any):
+        def start(*values: Any):
+            methods = values[keyed]
             if not 2 <= len(methods) <= 4:
                 raise InputError(f"{len(methods)} methods are chosen. Choose two to four.")
             found: list[Compared] = []
-            for event in work(methods, *values):
+            for event in work(*values):
                 if isinstance(event, Part):
                     found.append(event.value)
                     yield Part(tuple(found))
@@ -362,7 +370,8 @@ class Compare:
                 self.scores: markup.compare_table(found, self.meaning),
             }
 
-        return self.job.wire(start, show, [self.methods, *inputs], [self.answers, self.scores])
+        outputs = [self.answers, self.scores]
+        return self.job.wire(start, show, [self.methods, *inputs], outputs, keyed=keyed)
 
 
 class TakeAway:

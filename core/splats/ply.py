@@ -135,32 +135,39 @@ def _vertices(file: BinaryIO, name: str) -> np.ndarray:
             "Export it as that, uncompressed."
         )
     vertex = header.elements[0]
-    labels = [label for label, _ in vertex.columns]
-    kinds = [kind for _, kind in vertex.columns if kind]
-    if len(kinds) < len(labels) or len(set(labels)) < len(labels) or not labels:
-        raise InputError(f"{name} has lists or doubled columns for splats. Export it again.")
     if not vertex.rows:
         raise InputError(f"{name} holds no splats. Choose a file with at least one.")
+    return table_of(file, header, vertex, name)
+
+
+def table_of(file: BinaryIO, header: Header, element: Element, name: str) -> np.ndarray:
+    """The table that begins where `file` stands: (rows,) of a structured type, float64 if it is
+    text. InputError if it has lists, or more rows than the file can hold."""
+    labels = [label for label, _ in element.columns]
+    kinds = [kind for _, kind in element.columns if kind]
+    if len(kinds) < len(labels) or len(set(labels)) < len(labels) or not labels:
+        raise InputError(f"{name} has lists or doubled columns for splats. Export it again.")
     text = header.form == "ascii"
     row = np.dtype([(c, ORDERS[header.form] + k) for c, k in zip(labels, kinds, strict=True)])
-    size = os.fstat(file.fileno()).st_size - header.end
+    size = os.fstat(file.fileno()).st_size - file.tell()
     whole = size // (2 * len(labels) if text else row.itemsize)  # "0 " is the shortest number
+    what = "splats" if element.name == "vertex" else f"rows of {element.name}"
     short = InputError(
-        f"{name} promises {vertex.rows:,} splats and is cut off: there is room for "
-        f"{min(whole, vertex.rows - 1):,}. Download or export it again."
+        f"{name} promises {element.rows:,} {what} and is cut off: there is room for "
+        f"{min(whole, element.rows - 1):,}. Download or export it again."
     )
-    if vertex.rows > whole + text:  # a text may end without its last blank
+    if element.rows > whole + text:  # a text may end without its last blank
         raise short
     if not text:
-        return np.fromfile(file, row, vertex.rows)
+        return np.fromfile(file, row, element.rows)
     try:
-        numbers = np.loadtxt(file, comments=None, max_rows=vertex.rows, ndmin=2)
+        numbers = np.loadtxt(file, comments=None, max_rows=element.rows, ndmin=2)
         table = np.empty(len(numbers), [(label, "f8") for label in labels])
         for label, column in zip(labels, numbers.T, strict=True):
             table[label] = column
     except ValueError:
         raise InputError(f"{name} has lines that aren't its columns. Export it again.") from None
-    if len(table) < vertex.rows:
+    if len(table) < element.rows:
         raise short
     return table
 

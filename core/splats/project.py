@@ -67,7 +67,8 @@ def tensors(splats: Splats, device: str) -> dict[str, Tensor]:
 def project(
     splats: Mapping[str, Tensor], camera: Camera, settings: RenderSettings = RenderSettings()
 ) -> Projected:
-    """Those splats that touch the picture, by depth (z of the mean; equal depths as they come).
+    """Those splats that touch the picture, by depth (z of the mean; equal depths as they come), or
+    all as they come if settings.sort is off.
 
     Left out: means nearer than settings.near_m, opacity below 1/255, ellipses off the picture.
     Differentiable in all that is float.
@@ -80,6 +81,8 @@ def project(
         for at in range(0, n, CHUNK)
     ]
     whole = {f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Projected)}
+    if not settings.sort:
+        return Projected(**whole)
     order = torch.argsort(whole["depth"].detach(), stable=True)
     return Projected(**{name: value[order] for name, value in whole.items()})
 

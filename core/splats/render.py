@@ -4,7 +4,7 @@
     why = contributors(splats, camera, xy=(120, 80))
 
 Both follow the same rules, written in `core/splats/project.py` and `core/splats/blend.py`. Torch
-only, no compiler: the same code on a CPU and on CUDA.
+only, no compiler: the same code on a CPU and on CUDA. Pictures come from gsplat where that works.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from core import runtime
 from core.scenes.threads import alone
+from core.splats import cuda
 from core.splats.blend import MOST_ALPHA, STOP, TILE, blend
 from core.splats.project import FAINTEST, Projected, project, tensors
 from core.splats.types import Contributors, Rendered, RenderSettings, Splats
@@ -50,6 +51,8 @@ def _light(
     import torch
 
     device = _device()
+    if device == "cuda" and cuda.suits(splats, camera, settings) and cuda.available():
+        return cuda.light(splats, camera, settings)
     seen = project(tensors(splats, device), camera, settings)
     rows = BAND if device == "cpu" else camera.height
 
@@ -118,6 +121,15 @@ def _contributors(
         index, depth, alpha, reach, reach * alpha, colour,
         left=float(passed[-1]) if shown else 1.0, background=np.array(settings.background),
     )  # fmt: skip
+
+
+def renderer() -> str:
+    """Which renderer draws here, in words."""
+    if _device() == "cpu":
+        return "own renderer, on the CPU"
+    if cuda.available():
+        return "gsplat, on CUDA"
+    return f"own renderer, on CUDA: {cuda.reason()}"
 
 
 def _device() -> str:

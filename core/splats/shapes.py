@@ -17,6 +17,7 @@ OPACITY_LOGIT = 4.0  # 0.98: a surface lets next to nothing through
 NEIGHBOURS = 4  # whose mean distance is a point's size
 BALL, DISC = 0.5, 1.6  # radius σ by that distance; widening of a triangle's own deviation
 FLAT = 0.02  # thickness of a disc by its radius
+SHADE, LIGHT = 0.35, np.array([0.36, 0.48, 0.8])  # least brightness, and where light comes from
 FINEST = 40_000  # triangles from which none are cut up further
 
 
@@ -42,7 +43,7 @@ def from_points(points: np.ndarray, colours: np.ndarray) -> Splats:
 def from_triangles(points: np.ndarray, faces: np.ndarray, colours: np.ndarray) -> Splats:
     """A disc for each triangle: points (P, 3), faces (F, 3) indices, colours (P, 3) uint8.
 
-    Triangles without an area are left out. Raises InputError if none is left.
+    A thing of one colour gets a light of its own, or it would be a silhouette. Triangles without an area are left out. Raises InputError if none is left.
     """
     from scipy.spatial.transform import Rotation
 
@@ -62,7 +63,10 @@ def from_triangles(points: np.ndarray, faces: np.ndarray, colours: np.ndarray) -
     deviations[:, 0] = FLAT * deviations[:, 1]
     deviations = deviations.clip(min=1e-9 * float(np.ptp(points, axis=0).max() or 1))
     quats = Rotation.from_matrix(axes).as_quat()[:, [3, 0, 1, 2]]
-    return _made(middle, np.log(deviations), quats, tints.mean(1))
+    tints = tints.mean(1)
+    if not np.ptp(colours[faces].reshape(-1, 3), axis=0).any():
+        tints *= SHADE + (1 - SHADE) * np.abs(axes[:, :, 0] @ LIGHT)[:, None]
+    return _made(middle, np.log(deviations), quats, tints)
 
 
 def _areas(corners: np.ndarray) -> np.ndarray:

@@ -96,6 +96,14 @@ class Splats:
         return (0.5 + 0.5 * np.tanh(0.5 * self.opacity_logits)).astype(np.float32)
 
 
+    def some(self, which: np.ndarray) -> Splats:
+        """Those at places `which`, or where it is True. InputError if there are none."""
+        return Splats(
+            self.means[which], self.log_scales[which], self.quats[which],
+            self.opacity_logits[which], self.sh[which],
+        )  # fmt: skip
+
+
 def _lengths(quats: np.ndarray) -> np.ndarray:
     return np.linalg.norm(quats.astype(np.float64), axis=1)
 
@@ -120,6 +128,9 @@ class RenderSettings(Settings):
         1.0, "Splat size ×", "Small: you see the single splats. 1: as they were trained.",
         minimum=0.01, maximum=4.0, step=0.01,
     )  # fmt: skip
+    sort: bool = setting(
+        True, "Sort by depth", "Off: in the file's order, and the back shines through the front."
+    )
     near_m: float = setting(
         0.2, "Nearest", "Splats whose middle is nearer to the camera are left out.",
         minimum=0.001, maximum=100.0, step=0.01, unit="m", advanced=True,

