@@ -59,7 +59,8 @@ def read_pcd(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         table = _columns(_unlzf(data[end + 8 : end + 8 + packed], whole, cut), row, n)
     else:
         raise broken
-    points = np.column_stack([table[axis][:, 0] for axis in "xyz"]).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN is how these files say "no point"
+        points = np.column_stack([table[axis][:, 0].astype(np.float64) for axis in "xyz"])
     return points, _colours(table)
 
 

@@ -91,6 +91,8 @@ class Clean:
             session = sessions.of(request)
             (rules,) = self.rules.read(values)
             made = runtime.run(clean, session.splats, rules)
+            if made.kept.all():
+                raise InputError(NOTHING)
             code = f"{CLEAN}splats = clean(splats, {rules!r}).splats"
             return edited(session, found_text(made), code, made.kept)
 
@@ -98,7 +100,9 @@ class Clean:
             session = sessions.of(request)
             (rules,) = self.rules.read(values)
             made = runtime.run(clean, session.splats, rules)
-            session.selected, session.range = ~made.kept, ()
+            session.selected, session.range = None if made.kept.all() else ~made.kept, ()
+            if session.selected is None:
+                return {self.status: ui.said(NOTHING), self.view: views.selection(session)}
             said = f"<div>Found {found_text(made)}; they are lit up in the view.</div>"
             return {self.status: said, self.view: views.selection(session)}
 
@@ -161,6 +165,7 @@ class Clean:
 
 
 CROP_FIELDS = ("crop", "crop_low", "crop_high", "crop_centre", "crop_radius_m")
+NOTHING = "These rules find nothing here. Raise the opacity, or lower size or loneliness."
 INSIDE = "from core.splats.statistics import inside\n"
 CLEAN = "from core.splats.cleaning import CleanSettings, clean\n"
 

@@ -222,7 +222,7 @@ def test_clouds_and_meshes_check_themselves():
         with pytest.raises(InputError, match=said):
             Cloud(points, colours)
     for faces in (np.zeros((0, 3), int), np.array([[0, 1, 4]]), np.array([[0, 1, -1]])):
-        with pytest.raises(InputError, match="single triangle|don't exist"):
+        with pytest.raises(InputError, match=r"single triangle|don't exist"):
             Mesh(POINTS, COLOURS, faces=faces)
 
 

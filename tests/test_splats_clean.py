@@ -205,9 +205,9 @@ def test_crops_by_hand():
 
 
 def test_a_splat_can_have_several_faults():
-    splats = changed(grid(4), 0, means=[9, 9, 9], opacity_logits=-9)
+    splats = changed(grid(6), 0, means=[9, 9, 9], opacity_logits=-9)
     made = clean(splats, CleanSettings(far=3))
-    assert not made.kept[0] and made.kept[1:].all() and len(made.splats) == 63
+    assert not made.kept[0] and made.kept[1:].all() and len(made.splats) == 215
     assert set(made.reasons) == set(RULES.values())
     assert [made.reasons[RULES[r]] for r in ("faint", "floaters", "far", "crop")] == [1, 1, 1, 0]
     assert clean(splats, OFF).splats is splats
@@ -378,6 +378,26 @@ def test_says_which_renderer_draws():
     else:
         assert renderer() == "own renderer, on the CPU"
         assert not cuda.available() and cuda.reason() == "there is no CUDA GPU"
+
+
+def test_a_gsplat_that_fails_says_why(monkeypatch: pytest.MonkeyPatch):
+    """No compiler, a wrong picture, and a right one."""
+    import torch
+
+    def no_compiler(*_):
+        raise RuntimeError("no\n nvcc")
+
+    def own(splats, camera, settings):
+        return blend(project(tensors(splats, "cpu"), camera, settings), 5, 5).numpy()
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    tried = cuda.reason.__wrapped__  # not the remembered answer
+    monkeypatch.setattr(cuda, "light", no_compiler)
+    assert tried() == "gsplat fails (RuntimeError: no nvcc)"
+    monkeypatch.setattr(cuda, "light", lambda *_: np.zeros((5, 5, 5)))
+    assert "gsplat draws a splat as [0.0, 0.0, 0.0, 0.0, 0.0]" in tried()
+    monkeypatch.setattr(cuda, "light", own)
+    assert tried() == ""
 
 
 @pytest.mark.gpu

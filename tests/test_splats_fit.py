@@ -316,13 +316,16 @@ def test_splats_learn_a_scene_from_nothing_but_pictures():
     assert count == shots[-1].count
 
 
-def test_the_same_seed_gives_the_same_splats_bit_for_bit():
-    settings = FitSettings(steps=110, gaussians=30, most=40, start="random")
-    one, two = (last(fit(toys(), settings)).splats for _ in range(2))
+def test_the_same_seed_gives_the_same_splats_bit_for_bit(monkeypatch):
+    monkeypatch.setattr("core.splats.fitting.ROUND", 16)
+    views = replace(toys(), test=())
+    settings = FitSettings(steps=40, gaussians=30, most=40, start="random")
+    one, two = (last(fit(views, settings)) for _ in range(2))
+    assert len(one.changes) > 1 and one.view == 0  # a training view, for none is held out
     for name in ("means", "log_scales", "quats", "opacity_logits", "sh"):
-        assert np.array_equal(getattr(one, name), getattr(two, name)), name
-    other = last(fit(toys(), replace(settings, fit_seed=5))).splats
-    assert len(other) != len(one) or not np.array_equal(other.means, one.means)
+        assert np.array_equal(getattr(one.splats, name), getattr(two.splats, name)), name
+    other = last(fit(views, replace(settings, fit_seed=5, steps=1))).splats
+    assert not np.allclose(other.means, start(views, "random", 30, 0)[0].means, atol=0.1)
 
 
 def test_going_on_begins_where_it_ended():

@@ -129,7 +129,7 @@ def dirt(splats: Splats, settings: CleanSettings = CleanSettings()) -> dict[str,
         found["far"] = away > settings.far * size
     if settings.crop == "box":
         ends = np.array(settings.crop_low), np.array(settings.crop_high)
-        found["crop"] = ((means < ends[0]) | (means > ends[1])).any(1)
+        found["crop"] = np.any((means < ends[0]) | (means > ends[1]), axis=1)
     if settings.crop == "sphere":
         away = np.linalg.norm(means - settings.crop_centre, axis=1)
         found["crop"] = away > settings.crop_radius_m

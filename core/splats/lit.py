@@ -1,9 +1,10 @@
 """Gaussians of a rendered scene, with its light in them: an example whose truth is known.
 
 The scene's surfaces are formulas, so the Gaussians can be laid on them exactly. What light does
-there is measured: cameras all around see each Gaussian in some colour, and its spherical harmonics
-are those that say these colours best, by linear least squares. Gloss moves with the eye and needs
-the higher degrees; a mirror is more than degree 3 can tell. Whatever no camera sees is left out.
+there is measured: cameras all around see each Gaussian in some colour. Their mean is its colour of
+degree 0; the higher spherical harmonics say best, by linear least squares, what is left. Gloss moves
+with the eye and needs the higher degrees; a mirror is more than degree 3 can tell. Whatever no
+camera sees is left out.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import numpy as np
 
 from core.cameras import project
 from core.scenes import Scene, orbit_cameras, render_clip, to_splats
-from core.splats.harmonics import basis
+from core.splats.harmonics import Y0, basis
 from core.splats.types import Splats
 from core.types import Camera, InputError, Progress, silent
 
 SIDE_PX = 192  # of the pictures in which light is measured
 AT_ONCE = 4  # pictures rendered between two words of progress
 NEARLY, SIGMAS = 0.01, 2.0  # a Gaussian is seen if the depth there is its own: share, and its size
-RIDGE = (1e-3, 0.3, 1.0, 2.0)  # by degree: views are few, and waves nobody saw shall stay flat
+RIDGE = (0.3, 1.0, 2.0)  # of degree 1 to 3: views are few, and waves nobody saw shall stay flat
 DEGREE = 3
 
 
@@ -37,8 +38,11 @@ def from_scene(
     laid = Splats(**to_splats(scene, n, seed))
     cameras = orbit_cameras(scene, n_views, (SIDE_PX, SIDE_PX), seed)
     k = (DEGREE + 1) ** 2
-    normal = np.zeros((n, k, k), np.float32)  # Σ b bᵀ, and Σ b (colour − ½)
-    wanted = np.zeros((n, k, 3), np.float32)
+    looks = np.zeros(n, np.float32)
+    mean = np.zeros((n, 3), np.float32)  # Σ colour, then the mean
+    waves = np.zeros((n, k), np.float32)  # Σ b
+    products = np.zeros((n, k, k), np.float32)  # Σ b bᵀ
+    wanted = np.zeros((n, k, 3), np.float32)  # Σ b colour
     for first in range(0, n_views, AT_ONCE):
         progress(0.95 * first / n_views, desc="measuring the light")
         some = list(cameras[first : first + AT_ONCE])
@@ -48,12 +52,19 @@ def from_scene(
             away = laid.means[at] - camera.c2w[:3, 3].astype(np.float32)
             away /= np.linalg.norm(away, axis=1, keepdims=True)
             b = basis(torch.from_numpy(away), DEGREE).numpy()
-            normal[at] += b[:, :, None] * b[:, None]
-            wanted[at] += b[:, :, None] * (colour - 0.5)[:, None]
-    kept = normal[:, 0, 0] > 0
-    ridge = np.repeat(RIDGE, [2 * d + 1 for d in range(DEGREE + 1)]) * np.float32(0.0796)  # of 1/4π
-    system = torch.from_numpy(normal[kept]) + torch.diag(torch.from_numpy(ridge.astype(np.float32)))
-    sh = torch.linalg.solve(system, torch.from_numpy(wanted[kept])).numpy()
+            looks[at] += 1
+            mean[at] += colour
+            waves[at] += b
+            products[at] += b[:, :, None] * b[:, None]
+            wanted[at] += b[:, :, None] * colour[:, None]
+    kept = looks > 0
+    mean[kept] /= looks[kept, None]
+    # the mean is degree 0; the others say what is left of each look
+    left = (wanted - waves[:, :, None] * mean[:, None])[kept, 1:]
+    ridge = np.repeat(RIDGE, [3, 5, 7]).astype(np.float32) * np.float32(Y0**2)
+    system = torch.from_numpy(products[kept, 1:, 1:]) + torch.diag(torch.from_numpy(ridge))
+    gloss = torch.linalg.solve(system, torch.from_numpy(left)).numpy()
+    sh = np.concatenate([(mean[kept, None] - 0.5) / Y0, gloss], 1)
     progress(1.0, desc="measuring the light")
     return Splats(
         laid.means[kept], laid.log_scales[kept], laid.quats[kept], laid.opacity_logits[kept], sh
