@@ -2,8 +2,8 @@
 
 Two things are enough to draw what scanners and modellers make: a cloud is points with colours, and
 a mesh is a cloud whose points are joined to triangles. A texture is baked to its corners: each gets
-the colour that the picture has there. Formats are read by trimesh, but for two kinds of text that
-are simple enough (.xyz) or whose library isn't safe with strangers' files (.pcd, `core/pcd.py`).
+the colour that the picture has there. Formats are read by trimesh, but for those of points alone
+(`core/points.py`).
 
 Which way is up no format says, but glTF. The others have habits: y for what modellers draw, z for
 what is measured or printed. Coordinates stay as they are; `up` goes along.
@@ -23,7 +23,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from core.types import InputError, Unavailable
+from core.points import POINT_READERS, needs
+from core.types import InputError
 
 MESHES = (".ply", ".obj", ".stl", ".off", ".glb", ".gltf", ".3mf", ".dae")
 CLOUDS = (".ply", ".pcd", ".xyz", ".las")
@@ -97,14 +98,8 @@ def load_geometry(path: str | Path, kind: str = "") -> Cloud | Mesh:
     broken = InputError(f"{path.name} is empty or damaged. Download or export it again.")
     if not data:
         raise broken
-    if kind == ".pcd":
-        from core.pcd import read_pcd
-
-        return _made(*read_pcd(data, path.name), None, up)
-    if kind == ".xyz":
-        return _made(*_xyz(data, path.name), None, up)
-    if kind == ".las":
-        return _made(*_las(data, path.name), None, up)
+    if kind in POINT_READERS:
+        return _made(*POINT_READERS[kind](data, path.name), None, up)
     _check(data, kind, path)
     try:
         with warnings.catch_warnings():
@@ -214,7 +209,7 @@ def _parts(
     from trimesh.resolvers import FilePathResolver
 
     if kind in (".3mf", ".dae"):
-        _needs("lxml" if kind == ".3mf" else "collada", kind)
+        needs("lxml" if kind == ".3mf" else "collada", kind)
     scene = trimesh.load_scene(
         io.BytesIO(data), file_type=kind[1:], process=False, maintain_order=True,
         resolver=FilePathResolver(str(path.resolve())),
@@ -298,60 +293,6 @@ def _baked(picture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     x = (whole[:, 0] * width).astype(int).clip(0, width - 1)
     y = ((1 - whole[:, 1]) * height).astype(int).clip(0, height - 1)
     return picture[y, x]
-
-
-def _needs(package: str, kind: str) -> None:
-    import importlib.util
-
-    if importlib.util.find_spec(package) is None:
-        raise Unavailable(
-            f"Reading {kind} needs the package {package}, which isn't installed. "
-            "Export it as .glb, .ply or .obj instead."
-        )
-
-
-# ---------------------------------------------------------------- points as text, and .las
-
-
-def _xyz(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Lines of x y z, and red green blue (0 to 255) if there are three more."""
-    lines = io.StringIO(data.decode("ascii", "replace").replace(",", " "))
-    first = lines.readline()
-    if len(first.split()) >= 3:  # no count of points, as some begin with
-        lines.seek(0)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table = np.loadtxt(lines, comments=["#", "//"], ndmin=2)
-    except ValueError:
-        raise InputError(
-            f"{name} has lines that aren't x y z, or x y z red green blue. Export it again."
-        ) from None
-    if not len(table) or table.shape[1] < 3:
-        raise InputError(f"{name} has no lines of x y z. Choose a file with points.")
-    colours = table[:, 3:6]
-    if colours.shape[1] < 3 or not ((colours >= 0) & (colours <= 255)).all():
-        return table[:, :3], None  # normals, or nothing
-    return table[:, :3], np.rint(colours).astype(np.uint8)
-
-
-def _las(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    _needs("laspy", ".las")
-    import laspy  # type: ignore[import-not-found]
-
-    try:
-        (count,) = struct.unpack_from("<I", data, 107)
-        (record,) = struct.unpack_from("<H", data, 105)
-        if count * record > len(data):
-            raise ValueError
-        las = laspy.read(io.BytesIO(data))
-        points = np.column_stack([las.x, las.y, las.z]).astype(np.float64)
-        if "red" not in las.point_format.dimension_names:
-            return points, None
-        wide = np.column_stack([las.red, las.green, las.blue]).astype(np.float64)
-    except Exception:  # a parser raises nearly anything: the file is what is wrong
-        raise InputError(f"{name} is no .las, or damaged. Export it again.") from None
-    return points, np.rint(wide * (255 / 65535 if wide.max() > 255 else 1)).astype(np.uint8)
 
 
 # ---------------------------------------------------------------- writing

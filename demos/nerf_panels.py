@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from demos import charts, markup, ui
 from demos import nerf_session as sessions
 from demos import nerf_views as views
 from demos.nerf_session import Session
+from demos.widgets.splat_view import SplatView, pack_geometry
 
 PATHS = {"orbit": "Around the scene", "ride": "From camera to camera"}
 MODELS_3D = {"mesh": "Mesh", "cloud": "Point cloud", "gaussians": "Gaussians"}
@@ -233,8 +233,7 @@ def outputs_tabs() -> Outputs:
             many = gr.Slider(1000, 100_000, value=15_000, step=1000, label="Points", visible=False,
                              info="Or Gaussians, at most.")  # fmt: skip
         build = ui.Job("Make the model", "nerf-model")
-        model = gr.Model3D(label="Drag to turn, wheel to come closer", height=420,
-                           clear_color=(0.0, 0.0, 0.0, 0.0), interactive=False)  # fmt: skip
+        model = SplatView()
         facts = ui.text()
         files = gr.File(label="Files", file_count="multiple", interactive=False, visible=False,
                         elem_classes="files")  # fmt: skip
@@ -256,7 +255,7 @@ def outputs_tabs() -> Outputs:
             _modelled, session, session.settled(), kind, int(detail), int(many)
         )
 
-    def built(made: tuple[str | None, list[Path], str]) -> dict:
+    def built(made: tuple[dict[str, Any], list[Path], str]) -> dict:
         shown, paths, words = made
         return {
             model: shown,
@@ -280,7 +279,7 @@ def _filmed(
     )
     way = (orbit_path if path == "orbit" else camera_path)(session.views, n, size)
     frames = list(film(field, way, progress=stage(progress, 0, 0.95)))
-    folder = _folder()
+    folder = ui.folder()
     made = []
     for name, pictures in (("film", [f.rgb for f in frames]), ("depth", [f.depth for f in frames])):
         made.append(write_mp4(folder / f"{name}.mp4", np.stack(pictures), fps))
@@ -291,28 +290,42 @@ def _filmed(
 def _modelled(
     session: Session, field: Field, kind: str, detail: int, many: int,
     *, progress: Progress = silent,
-) -> tuple[str | None, list[Path], str]:  # fmt: skip
-    """What Model3D shows, the files, and words about it."""
-    folder, found = _folder(), session.views
+) -> tuple[dict[str, Any], list[Path], str]:  # fmt: skip
+    """The SplatView's value, the files, and words about it."""
+    folder, found = ui.folder(), session.views
     if kind == "gaussians":
         return _splatted(session, field, many, folder, progress)
     if kind == "mesh":
         mesh = to_mesh(field, found, resolution=detail, progress=progress)
         paths = [write_mesh(mesh, folder / f"mesh.{end}") for end in ("glb", "ply", "obj")]
+        data = pack_geometry(mesh.points, mesh.colours, mesh.faces)
         words = f"{len(mesh.points):,} corners, {len(mesh.faces):,} triangles."
     else:
         cloud = to_cloud(field, found, n=many, progress=progress)
         paths = [write_cloud(cloud, folder / "cloud.ply")]
+        data = pack_geometry(cloud.points, cloud.colours)
         words = f"{len(cloud.points):,} points."
     session.files |= {path.name: path for path in paths}
-    return str(paths[0]), paths, f"<p>{words}</p>"
+    return _in_space(session, folder, data), paths, f"<p>{words}</p>"
+
+
+def _in_space(session: Session, folder: Path, data: bytes) -> dict[str, Any]:
+    """The SplatView's value for packed bytes, seen from where the 3-D view begins."""
+    path = folder / "packed.bin"
+    path.write_bytes(data)
+    start = views.start_of(session.views)
+    return {
+        "key": path.parent.name, "url": ui.address(path), "start": start,
+        "near_m": 0.02 * start["radius"],
+    }  # fmt: skip
 
 
 def _splatted(
     session: Session, field: Field, many: int, folder: Path, progress: Progress
-) -> tuple[None, list[Path], str]:
+) -> tuple[dict[str, Any], list[Path], str]:
     from core import splats
     from core.nerf.gaussians import to_splats
+    from core.splats.packed import pack
 
     found = session.views
     made = to_splats(field, found, n=many, progress=stage(progress, 0, 0.9))
@@ -327,16 +340,8 @@ def _splatted(
         (own.rgb, f"The field itself: {psnr(own.rgb, truth):.2f} dB"),
         (truth, "Truth"),
     ]
-    return None, [path], markup.pictures(pictures, small=True)
-
-
-def _folder() -> Path:
-    """A folder that Gradio can serve from, and clears in its time."""
-    from gradio.utils import get_upload_folder
-
-    root = Path(get_upload_folder())
-    root.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=root))
+    shown_3d = _in_space(session, folder, pack(made, len(made)))
+    return shown_3d, [path], markup.pictures(pictures, small=True)
 
 
 # ---------------------------------------------------------------- take away

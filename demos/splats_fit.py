@@ -262,7 +262,10 @@ def photo_pictures(found: FittedImage) -> str:
     cells = "".join(
         f'<figure><img src="{markup.data_uri(image, lossless=True)}" alt="{words}" '
         f'style="image-rendering:pixelated"><figcaption>{words}</figcaption></figure>'
-        for image, words in ((found.picture, "Gaussians"), (found.truth, f"Photo, {width}×{height} px"))
+        for image, words in (
+            (found.picture, "Gaussians"),
+            (found.truth, f"Photo, {width}×{height} px"),
+        )
     )
     drawn = (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="Ellipses" '

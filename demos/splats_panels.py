@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -263,7 +262,7 @@ class Convert:
 def _converted(
     session: Session, found: Opened, *, progress: Progress = silent
 ) -> tuple[str, list[Path]]:
-    folder = Path(tempfile.mkdtemp(dir=views.folder()))
+    folder = ui.folder()
     thing = found.thing
     if not isinstance(thing, Splats):
         endings = WRITTEN if isinstance(thing, Mesh) else (".ply", ".glb")

@@ -70,9 +70,7 @@ class Session:
             raise InputError(NOT_YET)
         return self.found
 
-    def take(
-        self, found: Viewed, viewpoint: ViewpointSettings, settings: RenderSettings
-    ) -> None:
+    def take(self, found: Viewed, viewpoint: ViewpointSettings, settings: RenderSettings) -> None:
         """Something new was opened: what was done to the last one is forgotten."""
         self.shown = found.opened
         self.viewpoint, self.settings, self.learned = viewpoint, settings, None
@@ -86,7 +84,9 @@ class Session:
         self.shown = learned.opened()
         camera = learned.views.cameras[learned.shot.view]
         _, z = project(camera, self.splats.means)
-        depth = float(np.median(z[z > learned.views.near])) if (z > learned.views.near).any() else 1.0
+        depth = (
+            float(np.median(z[z > learned.views.near])) if (z > learned.views.near).any() else 1.0
+        )
         eye, ahead = camera.c2w[:3, 3], camera.c2w[:3, 2]
         self.viewpoint = replace(
             self.viewpoint, eye=tuple(eye.tolist()), target=tuple((eye + depth * ahead).tolist())

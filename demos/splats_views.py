@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import html
 import math
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.splats import Contributors
 from core.splats.packed import pack, sent
-from core.splats.run import SCORE_HELP, Opened, Viewed, camera_of, looks_at
 from core.splats.render import renderer
+from core.splats.run import SCORE_HELP, Opened, Viewed, camera_of, looks_at
 from core.splats.statistics import Statistics
 from core.stereo.pictures import colour_map
-from demos import markup
+from demos import markup, ui
 from demos.splats_session import Session
 from demos.widgets.orbit_view import frustum_of, orbit_of
 from demos.widgets.splat_view import mask_of, pack_geometry
@@ -26,27 +24,16 @@ LISTED = 14  # splats of a pixel in the table; the rest is summed up
 ERROR_LIMIT = 64  # of 255, where the error's scale ends
 
 
-def folder() -> Path:
-    """A folder that Gradio serves files from."""
-    from gradio.utils import get_upload_folder
-
-    root = Path(get_upload_folder())
-    root.mkdir(parents=True, exist_ok=True)
-    return root
-
-
 def viewer_value(session: Session) -> dict[str, Any]:
     """The SplatView's value for what is shown now, its bytes written where Gradio serves them."""
     found = session.opened
     if session.packed is None:
-        data = bytes_of(found)
-        with tempfile.NamedTemporaryFile(dir=folder(), suffix=".bin", delete=False) as file:
-            file.write(data)
-        session.packed = Path(file.name)
+        session.packed = ui.folder() / "packed.bin"
+        session.packed.write_bytes(bytes_of(found))
     camera = camera_of(found, session.viewpoint)
     value: dict[str, Any] = {
         "key": session.key,
-        "url": f"/gradio_api/file={session.packed.as_posix()}",
+        "url": ui.address(session.packed),
         "start": orbit_of(camera, looks_at(found, session.viewpoint), found.up),
         "note": found.title,
         "near_m": session.settings.near_m,
@@ -191,7 +178,8 @@ def pixel_table(made: Contributors, xy: tuple[float, float]) -> str:
         f'<td class="n">{_swatch(made.pixel)}</td></tr>'
     )
     head = "".join(
-        f'<th class="n">{h}</th>' for h in ("Splat", "Depth (m)", "α", "T before", "w = T α", "Colour")
+        f'<th class="n">{h}</th>'
+        for h in ("Splat", "Depth (m)", "α", "T before", "w = T α", "Colour")
     )
     words = f"Pixel ({xy[0]:.0f}, {xy[1]:.0f}): {len(made):,} splats, front to back."
     return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,9 @@ import gradio as gr
 import numpy as np
 
 from core import figures, images, runtime
+from core.cameras import look_at
 from core.stereo import dots, export, pictures
-from core.stereo.cloud import point_cloud, step_for, write_glb
+from core.stereo.cloud import Cloud, point_cloud, step_for
 from core.stereo.pairs import SourceSettings
 from core.stereo.preflight import Preflight
 from core.stereo.rectify import pictures as row_pictures
@@ -24,8 +24,10 @@ from core.stereo.run import COMPARE_HELP, Given, Run
 from core.stereo.run import compare as run_compare
 from core.stereo.truth import SCORE_HELP, load_truth
 from core.stereo.types import METHODS, Calibration
-from core.types import InputError
+from core.types import InputError, Rig
 from demos import markup, ui
+from demos.widgets.orbit_view import orbit_of
+from demos.widgets.splat_view import SplatView, pack_geometry
 
 MOST_POINTS = 150_000  # of a cloud sent to the browser
 FITTING_PX = 0.5  # rows that lie closer than this, in the median, are the same rows
@@ -146,10 +148,7 @@ class CloudView:
     """The point cloud, turned with the pointer; made when its tab is opened."""
 
     def __init__(self, state: gr.State, tab: gr.Tab):
-        self.model = gr.Model3D(
-            label="Point cloud: drag to turn, wheel to come closer", height=460,
-            clear_color=(0.0, 0.0, 0.0, 0.0), interactive=False,
-        )  # fmt: skip
+        self.model = SplatView()
         self.status = ui.text(elem_classes="status")
         tab.select(
             ui.guard(self._draw, self.status), [state], [self.status, self.model],
@@ -174,10 +173,27 @@ class CloudView:
         known = found.depth[np.isfinite(found.depth)]
         far = float(np.percentile(known, FAR_PERCENT)) if known.size else None
         cloud = point_cloud(found.result, rig, found.pair.left, step=step, farthest=far)
-        with tempfile.NamedTemporaryFile(suffix=".glb", delete=False) as file:
-            path = Path(file.name)
-        write_glb(cloud, path)
-        return {self.model: str(path)}
+        if not len(cloud.points):
+            raise InputError("No pixel has a depth, so there is no point. Try another method.")
+        path = ui.folder() / "packed.bin"
+        path.write_bytes(pack_geometry(cloud.points, cloud.colours))
+        return {
+            self.model: {
+                "key": path.parent.name,
+                "url": ui.address(path),
+                **_start(cloud, rig, found),
+            }
+        }
+
+
+def _start(cloud: Cloud, rig: Rig, found: Run) -> dict[str, Any]:
+    """Where the SplatView's camera begins: at the left camera, to turn about the cloud's middle."""
+    height, width = found.result.disparity.shape
+    middle = np.median(cloud.points, 0)
+    fov = 2 * np.degrees(np.arctan(width / 2 / rig.focal_px))
+    camera = look_at((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), width, height, float(fov), (0.0, -1.0, 0.0))
+    orbit = orbit_of(camera, np.array([0.0, 0.0, middle[2]]), (0.0, -1.0, 0.0))
+    return {"start": orbit, "aspect": width / height, "near_m": float(0.05 * middle[2])}
 
 
 def glasses(state: gr.State, tab: gr.Tab) -> gr.HTML:

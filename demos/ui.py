@@ -311,6 +311,23 @@ def guard(call: Callable[..., dict], status: Any) -> Callable[..., dict]:
     return handler
 
 
+# ---------------------------------------------------------------- files for the page
+
+
+def folder() -> Path:
+    """A new folder that Gradio serves from, and clears in its time."""
+    from gradio.utils import get_upload_folder
+
+    root = Path(get_upload_folder())
+    root.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=root))
+
+
+def address(path: Path) -> str:
+    """Where the browser finds a file of such a folder; widgets add the root path."""
+    return f"/gradio_api/file={path.as_posix()}"
+
+
 # ---------------------------------------------------------------- panels
 
 

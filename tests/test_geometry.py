@@ -24,7 +24,7 @@ from core.geometry import (
     to_srgb,
     upright,
 )
-from core.pcd import read_pcd
+from core.points import read_pcd
 from core.splats import load
 from core.types import InputError, Unavailable
 
@@ -84,6 +84,16 @@ def test_what_cannot_be_written(tmp_path: Path):
         save_geometry(tmp_path / "a.stl", CLOUD)
     with pytest.raises(InputError, match=r"Choose \.ply"):
         save_geometry(tmp_path / "a.fbx", MESH)
+
+
+@pytest.mark.parametrize(
+    "up", [(0, 0, 1), (0, 1, 0), (0, -1, 0), (0, 0, -1), (1, 0, 0), (0.6, 0, 0.8)]
+)
+def test_upright_is_a_rotation_to_y(up: tuple[float, float, float]):
+    turn = upright(up)
+    assert turn @ up == pytest.approx([0, 1, 0], abs=1e-9)
+    assert turn @ turn.T == pytest.approx(np.eye(3), abs=1e-9)
+    assert np.linalg.det(turn) == pytest.approx(1)
 
 
 def test_light_and_colour():

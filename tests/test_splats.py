@@ -57,6 +57,7 @@ def test_one_colour_from_everywhere_is_found_exactly():
     colour = 0.5 + Y0 * made.sh[:, 0]
     spread = np.abs(made.sh[:, 1:]).max()
     view = scenes.render(scene, scenes.start_camera(scene, 64, 64))
+    assert view.depth_m is not None
     mean = view.rgb[np.isfinite(view.depth_m)].mean(0) / 255
     assert np.abs(np.median(colour, 0) - mean).max() < 0.06 and spread < 0.5
 
@@ -78,9 +79,9 @@ def test_a_triangle_keeps_its_mean_and_its_extent():
     middle = (made.means * made.scales_m.prod(1)[:, None]).sum(0) / made.scales_m.prod(1).sum()
     np.testing.assert_allclose(middle, (1, 1, 5), atol=0.02)
     np.testing.assert_allclose(made.means[:, 2], 5, atol=1e-5)
-    from core.splats.project import rotation_of
-
     import torch
+
+    from core.splats.project import rotation_of
 
     turned = rotation_of(torch.from_numpy(made.quats)).numpy()
     np.testing.assert_allclose(np.abs(turned[:, 2, 0]), 1, atol=1e-4)  # the thin axis is z
@@ -107,7 +108,9 @@ def test_points_are_balls_as_wide_as_their_gaps():
     with pytest.raises(InputError, match="single point"):
         from_points(np.full((2, 3), np.nan, np.float32), np.zeros((2, 3), np.uint8))
     with pytest.raises(InputError, match="single triangle"):
-        from_triangles(grid[:3].astype(np.float32), np.array([[0, 0, 1]]), np.zeros((3, 3), np.uint8))
+        from_triangles(
+            grid[:3].astype(np.float32), np.array([[0, 0, 1]]), np.zeros((3, 3), np.uint8)
+        )
 
 
 # ---------------------------------------------------------------- opening and standing
@@ -117,10 +120,12 @@ def test_a_file_of_splats_stands_upside_down_and_in_view(tmp_path):
     rng = np.random.default_rng(0)
     n = 300
     made = Splats(
-        rng.normal(size=(n, 3)).astype(np.float32) + (5, 2, -7), np.full((n, 3), -2.0, np.float32),
-        np.tile(np.float32([1, 0, 0, 0]), (n, 1)), np.full(n, 3.0, np.float32),
-        rng.normal(size=(n, 1, 3)).astype(np.float32),
-    )  # fmt: skip
+        means=(rng.normal(size=(n, 3)) + np.array([5, 2, -7])).astype(np.float32),
+        log_scales=np.full((n, 3), -2.0, np.float32),
+        quats=np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1)),
+        opacity_logits=np.full(n, 3.0, np.float32),
+        sh=rng.normal(size=(n, 1, 3)).astype(np.float32),
+    )
     path = save(tmp_path / "ball.ply", made)
     found = run(SplatSettings(splat_source="file"), NEAR, given=Given((str(path),)))
     assert found.opened.up == (0, -1, 0) and found.truth is None

@@ -62,7 +62,9 @@ def compare(
     target = whole.rgb if found.truth is None else found.truth
     for k, method in enumerate(methods):
         if method not in METHODS:
-            raise InputError(f"There is no way {method!r} to draw. Choose from: {', '.join(METHODS)}.")
+            raise InputError(
+                f"There is no way {method!r} to draw. Choose from: {', '.join(METHODS)}."
+            )
         progress(k / len(methods), desc=METHODS[method])
         drawn = _drawn(method, found.opened.splats, settings)
         shown = render(drawn.splats, found.camera, drawn.settings)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MIXES = {"over": "Front to back", "added": "Added up"}
 # of Adam at first: pixels; logarithms; radians; colour; logits. They fall to DECAY of it
-RATES = {"xy": 0.3, "log_axes": 0.03, "angle": 0.05, "colour": 0.02, "logit": 0.1}
+RATES = {"xy": 0.75, "log_axes": 0.075, "angle": 0.12, "colour": 0.05, "logit": 0.25}
 DECAY = 0.05
 BLUR_PX2 = 0.1  # added to both axes' squares: thinner ones would slip between the pixels
 WIDE = 0.7  # σ at first, by the distance to the neighbours
@@ -122,7 +122,7 @@ def fit_image(
     }
     target, behind = (torch.from_numpy(a).to(device) for a in (wanted, ground))
     adam = torch.optim.Adam([{"params": [free[n]], "lr": RATES[n], "own": RATES[n]} for n in free],
-                            betas=(0.9, 0.99), eps=1e-12)  # fmt: skip
+                            betas=(0.9, 0.99), eps=1e-8)  # fmt: skip
     step, spent, share, shown = 0, 0.0, 0.0, -math.inf
     while True:
         began = time.perf_counter()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -167,7 +168,10 @@ def opened(
 
         made = scene(source.splat_scene)
         splats = lit.from_scene(made, source.splat_n, seed=source.splat_seed, progress=progress)
-        lines = "from core.splats.run import SplatSettings, opened", "splats = opened({SplatSettings}).splats"
+        lines = (
+            "from core.splats.run import SplatSettings, opened",
+            "splats = opened({SplatSettings}).splats",
+        )
         origin = Origin(lines, (source,))
         seconds = time.perf_counter() - began
         title = f"{SCENES[source.splat_scene]}, exact surfaces, their light from rendered views"
@@ -280,9 +284,7 @@ def look(
     if not found.scene:
         return Viewed(found, camera, view, None, recipe, {"render_s": seconds})
     truth = exact(found.scene, camera)
-    flat = render(
-        found.splats, camera, RenderSettings(**(vars(settings) | {"sh_degree": 0}))
-    )  # fmt: skip
+    flat = render(found.splats, camera, replace(settings, sh_degree=0))
     covered = view.opacity >= COVERED
     scores = {
         "psnr": _where(view.rgb, truth, covered),
@@ -309,7 +311,8 @@ def _where(picture: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:
 def _ssim(picture: np.ndarray, truth: np.ndarray) -> float:
     from skimage.metrics import structural_similarity
 
-    return float(structural_similarity(picture, truth, channel_axis=2))
+    found: Any = structural_similarity(picture, truth, channel_axis=2)
+    return float(found)
 
 
 def recipe_of(found: Opened, viewpoint: ViewpointSettings, settings: RenderSettings) -> Recipe:

@@ -26,16 +26,17 @@ def from_points(points: np.ndarray, colours: np.ndarray) -> Splats:
 
     Raises InputError if none is left.
     """
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     finite = np.isfinite(points).all(1)
     points, colours = points[finite].astype(np.float64), colours[finite]
     if not len(points):
         raise InputError("There isn't a single point in it. Give at least one.")
     k = min(NEIGHBOURS, len(points) - 1)
-    gap = cKDTree(points).query(points, k + 1)[0][:, 1:].mean(1) if k else np.ones(1)
+    gap = KDTree(points).query(points, k + 1)[0][:, 1:].mean(1) if k else np.ones(1)
     known = gap[gap > 0]
-    size = np.clip(gap, *(np.percentile(known, (5, 95)) if len(known) else (1e-3, 1e-3)))
+    low, high = np.percentile(known, (5, 95)) if len(known) else (1e-3, 1e-3)
+    size = gap.clip(float(low), float(high))
     quats = np.tile([1.0, 0.0, 0.0, 0.0], (len(points), 1))
     return _made(points, np.log(BALL * size)[:, None].repeat(3, 1), quats, colours)
 

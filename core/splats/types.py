@@ -95,7 +95,6 @@ class Splats:
         """(N,) float32 in [0, 1]."""
         return (0.5 + 0.5 * np.tanh(0.5 * self.opacity_logits)).astype(np.float32)
 
-
     def some(self, which: np.ndarray) -> Splats:
         """Those at places `which`, or where it is True. InputError if there are none."""
         return Splats(

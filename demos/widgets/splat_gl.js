@@ -7,8 +7,8 @@
 //
 //     light += (1 − A)·α·colour       A += (1 − A)·α
 //
-// A slice of splats goes through both, then a third program seals the pixels where A is nearly 1:
-// it sets their depth to 0, and whatever comes behind is refused before it costs anything. In most
+// A slice of splats goes through both, then a third program marks the tiles of the picture where A
+// is nearly 1 everywhere, and the first leaves out what lies behind such tiles alone: in most
 // scenes that is most of it. Between two slices a long picture can stop and let the page live.
 // Quads are plain triangles with gl_VertexID, not instances: software draws these four times as fast.
 
@@ -18,6 +18,8 @@ export const MODES = ['Splats', 'Points', 'Rings', 'Depth', 'Normals', 'Opacity'
 const DOT = 1.5; // px, the radius of a splat shown as a point
 const SLICE = 16384; // splats; whole rows of a texture
 const SEALED = 0.998; // opacity: what is left can't change a byte
+const [TILE, TILES] = [8, 512]; // px of a marked square, at least; squares along a side, at most
+const COARSEST = 4; // halvings of the map of tiles: beyond, a byte can't tell most from all
 const SAMPLES = 4; // of a pixel, for the edges of triangles
 
 /** Viridis, at equal steps. */
@@ -58,6 +60,8 @@ uniform int first, count; // of the order: where this slice begins, where all en
 uniform int texels, degree; // of the colour: texels a splat has, and the degree wanted
 uniform float near, scale, dim, dot_px;
 uniform bool selecting;
+uniform sampler2D sealed; // 1 where nothing behind can be seen any more
+uniform float tile; // px
 layout(location = 0) out uvec4 place; // middle and longer half axis (σ), px
 layout(location = 1) out uvec4 look; // shorter axis / longer, opacity, colour
 
@@ -89,6 +93,22 @@ mat3 rotationOf(vec4 q) { // w x y z
   return mat3(1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y),
     2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x),
     2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y));
+}
+
+/** Whether all that a box of the picture shows is in front of this slice; px, y up. */
+bool hidden(vec2 low, vec2 high) {
+  low = max(low, vec2(0)) / tile;
+  high = min(high, size - 0.5) / tile;
+  float side = max(high.x - low.x, high.y - low.y);
+  int level = int(max(0.0, ceil(log2(side / 3.0))));
+  if (level > ${COARSEST}) return false;
+  ivec2 from = ivec2(low) >> level, to = ivec2(high) >> level;
+  for (int y = from.y; y <= to.y; y++) {
+    for (int x = from.x; x <= to.x; x++) {
+      if (texelFetch(sealed, ivec2(x, y), level).r < 1.0) return false;
+    }
+  }
+  return true;
 }
 
 void main() {
@@ -134,6 +154,8 @@ void main() {
     half_box = vec2(dot_px);
   }
   if (any(lessThan(middle + half_box, vec2(0))) || any(greaterThan(middle - half_box, size))) return;
+  vec2 above = vec2(middle.x, size.y - middle.y);
+  if (first > 0 && hidden(above - half_box, above + half_box)) return;
 
   vec3 colour;
   if (mode == 3) {
@@ -161,7 +183,7 @@ void main() {
 // A triangle that covers everything: all of a target's pixels are computed.
 const ALL = `#version 300 es
 void main() {
-  gl_Position = vec4(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1, -1, 1);
+  gl_Position = vec4(gl_VertexID == 1 ? 3 : -1, gl_VertexID == 2 ? 3 : -1, 0, 1);
 }`;
 
 const QUAD = `${COMMON}
@@ -182,7 +204,7 @@ void main() {
   vec2 middle = uintBitsToFloat(p.xy), longer = uintBitsToFloat(p.zw);
   vec2 shorter = uintBitsToFloat(l.x) * vec2(-longer.y, longer.x);
   vec2 px = middle + q.x * longer + q.y * shorter;
-  gl_Position = vec4(2.0 * px.x / size.x - 1.0, 1.0 - 2.0 * px.y / size.y, 0.5, 1);
+  gl_Position = vec4(2.0 * px.x / size.x - 1.0, 1.0 - 2.0 * px.y / size.y, 0, 1);
 }`;
 
 const BLEND = `#version 300 es
@@ -209,14 +231,25 @@ void main() {
   light = vec4(splat.rgb * alpha, alpha);
 }`;
 
-// In front of all splats, where nothing behind can be seen any more.
+// One pixel for each tile of the picture: 1 if nothing behind it can be seen any more.
 const SEAL = `#version 300 es
 precision highp float;
+precision highp int;
 uniform sampler2D picture;
-out vec4 none;
+uniform ivec2 last; // pixel
+uniform int tile; // px
+out vec4 sealed;
 void main() {
-  if (texelFetch(picture, ivec2(gl_FragCoord.xy), 0).a < ${SEALED}) discard;
-  none = vec4(0);
+  ivec2 from = ivec2(gl_FragCoord.xy) * tile, to = min(from + tile - 1, last);
+  sealed = vec4(1);
+  for (int y = from.y; y <= to.y; y++) {
+    for (int x = from.x; x <= to.x; x++) {
+      if (texelFetch(picture, ivec2(x, y), 0).a < ${SEALED}) {
+        sealed = vec4(0);
+        return;
+      }
+    }
+  }
 }`;
 
 // Onto the page: what light is left comes from the background. A small picture is stretched, each
@@ -277,8 +310,12 @@ void main() {
 export function renderer(canvas) {
   const gl = canvas.getContext('webgl2', { antialias: false, depth: false });
   if (!gl) throw new Error('This browser has no WebGL2, so the scene cannot turn here.');
-  const light = ['EXT_color_buffer_float', 'EXT_color_buffer_half_float'].some((name) =>
-    gl.getExtension(name)) ? gl.RGBA16F : gl.RGBA8; // bytes would lose the faintest light
+  // Bytes would lose the faintest light, and half floats are slow where the processor draws.
+  const software = /SwiftShader|llvmpipe|Basic Render/i.test(gl.getParameter(
+    gl.getExtension('WEBGL_debug_renderer_info')?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER));
+  const [floats, halves, blends] = ['EXT_color_buffer_float', 'EXT_color_buffer_half_float',
+    'EXT_float_blend'].map((name) => gl.getExtension(name));
+  const light = floats && blends && software ? gl.RGBA32F : floats || halves ? gl.RGBA16F : gl.RGBA8;
   const programs = { project: program(ALL, PROJECT), quads: program(QUAD, BLEND),
     seal: program(ALL, SEAL), finish: program(ALL, FINISH), surface: program(CORNER, SURFACE) };
   const rows = gl.getParameter(gl.MAX_TEXTURE_SIZE);
@@ -306,7 +343,8 @@ export function renderer(canvas) {
     const uniforms = {};
     for (let k = 0; k < gl.getProgramParameter(made, gl.ACTIVE_UNIFORMS); k++) {
       const { name, type, size } = gl.getActiveUniform(made, k);
-      const setter = { [gl.FLOAT]: '1f', [gl.FLOAT_VEC2]: '2f', [gl.FLOAT_VEC3]: '3f' }[type] ?? '1i';
+      const setter = { [gl.FLOAT]: '1f', [gl.FLOAT_VEC2]: '2f', [gl.FLOAT_VEC3]: '3f',
+        [gl.INT_VEC2]: '2i' }[type] ?? '1i';
       const where = gl.getUniformLocation(made, name);
       uniforms[name.replace('[0]', '')] = type === gl.FLOAT_MAT3
         ? (value) => gl.uniformMatrix3fv(where, false, value)
@@ -326,12 +364,13 @@ export function renderer(canvas) {
     });
   }
 
-  function texture(format, height, width = WIDE) {
+  function texture(format, height, width = WIDE, levels = 1) {
     const made = gl.createTexture();
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, made);
-    gl.texStorage2D(gl.TEXTURE_2D, 1, format, width, Math.max(1, height));
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+    gl.texStorage2D(gl.TEXTURE_2D, levels, format, width, Math.max(1, height));
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER,
+      levels > 1 ? gl.NEAREST_MIPMAP_NEAREST : gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
     return made;
   }
@@ -423,26 +462,31 @@ export function renderer(canvas) {
     const now = [picture?.width, picture?.height, Boolean(picture?.light)];
     if (`${now}` === `${[width, height, Boolean(splats)]}`) return;
     picture?.buffers.forEach((one) => gl.deleteRenderbuffer(one));
-    gl.deleteTexture(picture?.light ?? null);
-    picture?.targets.forEach((one) => gl.deleteFramebuffer(one));
-    const samples = splats ? 0 : Math.min(SAMPLES, gl.getParameter(gl.MAX_SAMPLES));
-    const buffer = (format, attachment) => {
+    [picture?.light, picture?.sealed].forEach((one) => gl.deleteTexture(one ?? null));
+    [picture?.target, picture?.seals].forEach((one) => gl.deleteFramebuffer(one ?? null));
+    picture = { width, height, buffers: [] };
+    if (splats) {
+      const longest = Math.max(width, height);
+      const side = longest <= (TILE * TILES) / 2 ? TILES / 2 : TILES;
+      picture.tile = Math.max(TILE, Math.ceil(longest / TILES));
+      picture.light = texture(light, height, width);
+      picture.sealed = texture(gl.R8, side, side, COARSEST + 1);
+      picture.seals = target([picture.sealed]);
+      gl.clearColor(1, 1, 1, 1); // what lies off the picture needn't be seen
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      picture.target = target([picture.light]);
+      return;
+    }
+    picture.target = target([]);
+    gl.drawBuffers([gl.COLOR_ATTACHMENT0]);
+    const samples = Math.min(SAMPLES, gl.getParameter(gl.MAX_SAMPLES));
+    for (const [format, attachment] of [[gl.RGBA8, gl.COLOR_ATTACHMENT0],
+      [gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT]]) {
       const made = gl.createRenderbuffer();
       gl.bindRenderbuffer(gl.RENDERBUFFER, made);
       gl.renderbufferStorageMultisample(gl.RENDERBUFFER, samples, format, width, height);
       gl.framebufferRenderbuffer(gl.FRAMEBUFFER, attachment, gl.RENDERBUFFER, made);
-      return made;
-    };
-    picture = { width, height, light: splats ? texture(light, height, width) : null };
-    picture.targets = [target(splats ? [picture.light] : [])];
-    picture.buffers = [buffer(gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT)];
-    if (splats) { // a target that has the same depth, but doesn't write what sealing reads
-      picture.targets.push(target([]));
-      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, gl.DEPTH_ATTACHMENT, gl.RENDERBUFFER,
-        picture.buffers[0]);
-    } else {
-      picture.buffers.push(buffer(gl.RGBA8, gl.COLOR_ATTACHMENT0));
-      gl.drawBuffers([gl.COLOR_ATTACHMENT0]);
+      picture.buffers.push(made);
     }
   }
 
@@ -457,9 +501,9 @@ export function renderer(canvas) {
       axes: [...camera.right, ...camera.down, ...camera.ahead], mode: frame.mode,
       crop: crop ? { box: 1, sphere: 2 }[crop.kind] : 0, crop_low: crop?.low ?? [0, 0, 0],
       crop_high: crop?.high ?? [0, 0, 0], map: MAP.flat().map((v) => v / 255) } };
-    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.targets[0]);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.target);
     gl.clearColor(...(splats ? [0, 0, 0, 0] : [...background, 1]));
-    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    gl.clear(gl.COLOR_BUFFER_BIT | (splats ? 0 : gl.DEPTH_BUFFER_BIT));
   }
 
   /** Draws some slices more; true when the picture is complete. Then `busy` until they are done. */
@@ -479,33 +523,35 @@ export function renderer(canvas) {
     gl.bindFramebuffer(gl.FRAMEBUFFER, slice.target);
     gl.viewport(0, 0, WIDE, Math.ceil(count / WIDE));
     use(programs.project, { ...job.values, first: job.next, count: job.splats, texels,
-      degree: Math.min(degree, job.values.degree), dot_px: DOT * job.values.scale },
-    { order: splats.order, body: splats.body, waves: splats.waves, flags: splats.flags });
+      degree: Math.min(degree, job.values.degree), dot_px: DOT * job.values.scale,
+      tile: picture.tile },
+    { sealed: picture.sealed, order: splats.order, body: splats.body, waves: splats.waves, flags: splats.flags });
     gl.drawArrays(gl.TRIANGLES, 0, 3);
 
+    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.target);
     gl.viewport(0, 0, job.width, job.height);
-    gl.enable(gl.DEPTH_TEST);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.targets[0]);
-    gl.depthMask(false);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE_MINUS_DST_ALPHA, gl.ONE);
     gl.bindVertexArray(quads);
     use(programs.quads, job.values, { places: slice.places, looks: slice.looks });
     gl.drawElements(gl.TRIANGLES, 6 * count, gl.UNSIGNED_INT, 0);
     gl.disable(gl.BLEND);
-    gl.depthMask(true);
-
-    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.targets[1]);
     gl.bindVertexArray(plain);
-    use(programs.seal, {}, { picture: picture.light });
+
+    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.seals);
+    gl.viewport(0, 0, Math.ceil(job.width / picture.tile), Math.ceil(job.height / picture.tile));
+    use(programs.seal, { last: [job.width - 1, job.height - 1], tile: picture.tile },
+      { picture: picture.light });
     gl.drawArrays(gl.TRIANGLES, 0, 3);
-    gl.disable(gl.DEPTH_TEST);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, picture.sealed);
+    gl.generateMipmap(gl.TEXTURE_2D);
     gl.bindVertexArray(null);
     job.next += count;
   }
 
   function drawMesh() {
-    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.targets[0]);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, picture.target);
     gl.viewport(0, 0, job.width, job.height);
     gl.enable(gl.DEPTH_TEST);
     gl.bindVertexArray(mesh.array);
@@ -547,7 +593,7 @@ export function renderer(canvas) {
       gl.drawArrays(gl.TRIANGLES, 0, 3);
       gl.bindVertexArray(null);
     } else { // the samples of a pixel become one
-      gl.bindFramebuffer(gl.READ_FRAMEBUFFER, picture.targets[0]);
+      gl.bindFramebuffer(gl.READ_FRAMEBUFFER, picture.target);
       gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
       gl.blitFramebuffer(0, 0, job.width, job.height, 0, 0, width, height, gl.COLOR_BUFFER_BIT,
         gl.NEAREST);

@@ -78,7 +78,7 @@ def pack_geometry(
     corners = np.asarray(np.zeros((0, 3)) if faces is None else faces)
     if corners.ndim != 2 or corners.shape[1] != 3:
         raise InputError(f"Faces are triangles, three numbers each, not {corners.shape}.")
-    if len(corners) and not (0 <= corners.min() and corners.max() < len(xyz)):
+    if len(corners) and not (corners.min() >= 0 and corners.max() < len(xyz)):
         raise InputError(f"A face has a corner that is none of the {len(xyz):,} points.")
     head = b"SLGM" + np.array([1, len(xyz), len(corners)], "<u4").tobytes()
     return head + xyz.tobytes() + rgba.tobytes() + corners.astype("<u4").tobytes()

@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.cameras import look_at, project, unproject
-from core.splats import RenderSettings, Splats, render
-from core.types import InputError
+from core.cameras import unproject
+from core.splats import Splats, render
 from demos.widgets.base import static_url
-from demos.widgets.orbit_view import camera_of, frustum_of
-from demos.widgets.splat_view import SplatView, mask_of, pack_geometry
-from tests.browser.test_widgets import shown
+from demos.widgets.orbit_view import camera_of
+from demos.widgets.splat_view import SplatView
 
 pytestmark = pytest.mark.browser
 

@@ -1,19 +1,22 @@
-"""The Point Cloud Library's .pcd: a few lines of text that name columns, then the table.
+"""Files that hold points and nothing else: .xyz, .pcd and .las.
 
-The table is text, bytes, or bytes packed by LZF: then column after column, with their sizes in
-front. open3d reads it too, but a header that lies makes it reserve what the header says, and a
-crash in it takes the whole server along; so this is read here. Colours are three bytes hidden in
-the bits of a float, blue first.
+An .xyz is lines of numbers. The Point Cloud Library's .pcd is a few lines of text that name
+columns, then the table: as text, as bytes, or as bytes packed by LZF, column after column, with
+their sizes in front. Colours are three bytes hidden in the bits of a float, blue first. open3d reads
+it too, but a header that lies makes it reserve what the header says, and a crash in it takes the
+whole server along; so it is read here. A .las needs laspy.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import struct
+import warnings
 
 import numpy as np
 
-from core.types import InputError
+from core.types import InputError, Unavailable
 
 KINDS = {("F", 4): "<f4", ("F", 8): "<f8", ("I", 1): "i1", ("I", 2): "<i2", ("I", 4): "<i4",
          ("I", 8): "<i8", ("U", 1): "u1", ("U", 2): "<u2", ("U", 4): "<u4", ("U", 8): "<u8"}  # fmt: skip
@@ -79,7 +82,9 @@ def _header(data: bytes, broken: InputError) -> tuple[dict[str, list[str]], int]
 def _text(data: bytes, row: np.dtype, n: int, cut: InputError) -> np.ndarray:
     lines = io.StringIO(data.decode("ascii", "replace"))
     try:
-        numbers = np.loadtxt(lines, max_rows=n, ndmin=2, comments=None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of empty lines
+            numbers = np.loadtxt(lines, max_rows=n, ndmin=2, comments=None)
     except ValueError:
         raise cut from None
     table = np.zeros(len(numbers), row)
@@ -145,3 +150,62 @@ def _unlzf(data: bytes, size: int, cut: InputError) -> bytes:
     if len(out) != size:
         raise cut
     return bytes(out)
+
+
+# ---------------------------------------------------------------- .xyz and .las
+
+
+def read_xyz(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Lines of x y z, and red green blue (0 to 255) if there are three more; the two arrays of
+    `read_pcd`. InputError if there are no such lines."""
+    lines = io.StringIO(data.decode("ascii", "replace").replace(",", " "))
+    first = lines.readline()
+    if len(first.split()) >= 3:  # no count of points, as some begin with
+        lines.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = np.loadtxt(lines, comments=["#", "//"], ndmin=2)
+    except ValueError:
+        raise InputError(
+            f"{name} has lines that aren't x y z, or x y z red green blue. Export it again."
+        ) from None
+    if not len(table) or table.shape[1] < 3:
+        raise InputError(f"{name} has no lines of x y z. Choose a file with points.")
+    colours = table[:, 3:6]
+    if colours.shape[1] < 3 or not ((colours >= 0) & (colours <= 255)).all():
+        return table[:, :3], None  # normals, or nothing
+    return table[:, :3], np.rint(colours).astype(np.uint8)
+
+
+def read_las(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """What surveyors write; the two arrays of `read_pcd`. Unavailable without laspy, InputError if
+    it is damaged."""
+    needs("laspy", ".las")
+    import laspy  # type: ignore[import-not-found]
+
+    try:
+        (count,) = struct.unpack_from("<I", data, 107)
+        (record,) = struct.unpack_from("<H", data, 105)
+        if count * record > len(data):
+            raise ValueError
+        las = laspy.read(io.BytesIO(data))
+        points = np.column_stack([las.x, las.y, las.z]).astype(np.float64)
+        if "red" not in las.point_format.dimension_names:
+            return points, None
+        wide = np.column_stack([las.red, las.green, las.blue]).astype(np.float64)
+    except Exception:  # a parser raises nearly anything: the file is what is wrong
+        raise InputError(f"{name} is no .las, or damaged. Export it again.") from None
+    return points, np.rint(wide * (255 / 65535 if wide.max() > 255 else 1)).astype(np.uint8)
+
+
+def needs(package: str, kind: str) -> None:
+    """Unavailable if the package that reads files of this kind isn't installed."""
+    if importlib.util.find_spec(package) is None:
+        raise Unavailable(
+            f"Reading {kind} needs the package {package}, which isn't installed. "
+            "Export it as .glb, .ply or .obj instead."
+        )
+
+
+POINT_READERS = {".pcd": read_pcd, ".xyz": read_xyz, ".las": read_las}
