@@ -87,6 +87,7 @@ def build(run: Callable[..., Viewed] = run) -> None:
     clean.wire(show, outputs)
     fitted.wire(show, outputs)
     inside.wire()
+    score.wire(view)
     take.wire(token, panels.write_files, keyed=True)
     convert.wire()
     made.restore_from("splats")
@@ -102,7 +103,12 @@ def build(run: Callable[..., Viewed] = run) -> None:
         session.stand(dict(event._data))
         return take.show(recipe_of(session.shown, session.viewpoint, session.settings))
 
-    view.moved(moved, None, take.outputs, **ui.QUIET)
+    def missed(request: gr.Request) -> dict:
+        session = sessions.of(request)
+        return {} if session.shown is None else {view: views.viewer_value(session)}
+
+    view.missed(missed, None, [view], **ui.QUIET)
+    view.moved(moved, None, take.outputs, trigger_mode="multiple", **ui.QUIET)
 
 
 def _input(made: ui.Controls) -> gr.File:

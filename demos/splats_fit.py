@@ -181,7 +181,11 @@ def pictures(found: Learned) -> str:
 
 def curves(found: Learned) -> str:
     """PSNR and the number of Gaussians against seconds."""
-    db = [(s, p) for s, _, p in found.curve if math.isfinite(p)]
+    db = [  # a preview stands for a second; only where it is new it says something
+        (s, p)
+        for k, (s, _, p) in enumerate(found.curve)
+        if math.isfinite(p) and (not k or p != found.curve[k - 1][2])
+    ]
     counts: list[tuple[float, float]] = []
     for change in found.shot.changes:  # stairs: the number changes at once
         if counts:
@@ -195,7 +199,7 @@ def curves(found: Learned) -> str:
                      y_range=(low, max(high, low + 1)), width=NARROW),
         charts.lines({"Gaussians": counts}, "Gaussians", "time of fitting (s)", width=NARROW),
     ]  # fmt: skip
-    return f'<div class="pictures">{"".join(made)}</div>'
+    return f'<div class="pictures small">{"".join(made)}</div>'
 
 
 def _thinned(points: list[tuple[float, float]], most: int = 78) -> list[tuple[float, float]]:

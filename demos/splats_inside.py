@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -47,7 +48,8 @@ class Inside:
             session = sessions.of(request)
             d = event._data
             camera = camera_of(d["orbit"], int(d["width"]), int(d["height"]))
-            return self.opened(session.splats, session.settings, camera, (d["x"], d["y"]))
+            shown = replace(session.settings, **d["settings"])  # as the view draws
+            return self.opened(session.splats, shown, camera, (d["x"], d["y"]))
 
         def middle(request: gr.Request) -> dict:
             session = sessions.of(request)
@@ -58,7 +60,8 @@ class Inside:
                 session.splats, session.settings, camera, (camera.width / 2, camera.height / 2)
             )
 
-        self.view.picked(ui.guard(pick, self.status), None, [self.status, *shown], **ui.QUIET)
+        self.view.picked(ui.guard(pick, self.status), None, [self.status, *shown],
+                         trigger_mode="multiple", **ui.QUIET)  # fmt: skip
         self.token.change(ui.guard(middle, self.status), None, [self.status, *shown], **ui.QUIET)
 
     def opened(self, splats: Any, settings: Any, camera: Camera, xy: tuple[Any, Any]) -> dict:

@@ -143,8 +143,9 @@ class Clean:
                 session.selected = inside(session.splats, *session.range)
             return {self.view: views.selection(session)}
 
+        # "once" would drop a range that is cleared while it is being shown
         self.histogram.ranged(ui.guard(select, self.status), None, [self.status, self.view],
-                              **ui.QUIET)  # fmt: skip
+                              trigger_mode="multiple", **ui.QUIET)  # fmt: skip
 
         def crop(request: gr.Request, event: gr.EventData) -> dict:
             """The viewer's crop becomes the rules' crop."""
@@ -160,7 +161,7 @@ class Clean:
             return {shown[name]: value for name, value in values.items()}
 
         crops = [self.rules.widgets[n] for n in CROP_FIELDS]
-        self.view.cropped(crop, None, crops, **ui.QUIET)
+        self.view.cropped(crop, None, crops, trigger_mode="multiple", **ui.QUIET)
 
 
 CROP_FIELDS = ("crop", "crop_low", "crop_high", "crop_centre", "crop_radius_m")
@@ -218,7 +219,8 @@ class Score:
             self.status = ui.text(elem_classes="status")
             self.table = ui.text()
             self.pictures = ui.text()
-        self.outputs = [self.table, self.pictures]
+            self.photo = ui.text()
+        self.outputs = [self.table, self.pictures, self.photo]
 
         def look(request: gr.Request) -> dict:
             return self.show(runtime.run(sessions.of(request).look))
@@ -227,7 +229,23 @@ class Score:
                          api_visibility="private", show_progress="minimal")  # fmt: skip
 
     def show(self, seen: Viewed) -> dict:
-        return {self.table: views.score_text(seen), self.pictures: views.score_pictures(seen)}
+        return {
+            self.table: views.score_text(seen),
+            self.pictures: views.score_pictures(seen),
+            self.photo: "",
+        }
+
+    def wire(self, view: SplatView) -> None:
+        """A camera that is clicked in the view is compared with its photo."""
+
+        def jumped(request: gr.Request, event: gr.EventData) -> dict:
+            session = sessions.of(request)
+            if session.learned is None:
+                return {}
+            return {self.photo: runtime.run(views.beside_photo, session, event._data["frustum"])}
+
+        view.jumped(ui.guard(jumped, self.status), None, [self.status, self.photo],
+                    trigger_mode="multiple", **ui.QUIET)  # fmt: skip
 
 
 # ---------------------------------------------------------------- other files, take away

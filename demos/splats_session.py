@@ -18,6 +18,7 @@ import numpy as np
 
 from core.cameras import project
 from core.splats import RenderSettings, Splats
+from core.splats.fitting import drawn_as
 from core.splats.learned import Learned
 from core.splats.run import Opened, Viewed, ViewpointSettings, look
 from core.types import Camera, InputError
@@ -81,6 +82,8 @@ class Session:
     def take_fit(self, learned: Learned) -> None:
         """Splats that were fitted: they are shown, from where the view stands that was watched."""
         self.learned = learned
+        drawn = drawn_as(learned.views)
+        self.settings = replace(self.settings, near_m=drawn.near_m, background=drawn.background)
         self.shown = learned.opened()
         camera = learned.views.cameras[learned.shot.view]
         _, z = project(camera, self.splats.means)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core.splats import Contributors
+from core.splats import Contributors, render
+from core.splats.fitting import drawn_as, on_white, score
 from core.splats.packed import pack, sent
 from core.splats.render import renderer
 from core.splats.run import SCORE_HELP, Opened, Viewed, camera_of, looks_at
@@ -137,6 +138,19 @@ def score_pictures(seen: Viewed) -> str:
     opacity = np.repeat((255 * seen.view.opacity[..., None]).astype(np.uint8), 3, 2)
     shown.append((opacity, "Opacity: black lets all light through"))
     return markup.pictures(shown)
+
+
+def beside_photo(session: Session, k: int) -> str:
+    """What the k-th camera of a fit's views sees, beside its photo, with PSNR and SSIM."""
+    assert session.learned is not None
+    captured = session.learned.views
+    k = int(k) % len(captured.cameras)
+    seen = render(session.splats, captured.cameras[k], drawn_as(captured)).rgb
+    photo = on_white(captured.images[k])
+    db, ssim = score(session.splats, captured, (k,))
+    held = "held out" if k in captured.test else "learned from"
+    shown = [(seen, f"Splats: {db:.2f} dB, SSIM {ssim:.3f}"), (photo, f"Photo {k + 1}, {held}")]
+    return "<h4>The camera that was clicked</h4>" + markup.pictures(shown, small=True)
 
 
 def score_text(seen: Viewed) -> str:

@@ -27,7 +27,8 @@ STOP = 1.0001e-4  # two full splats leave 1e-4, give or take the rounding: that 
 PAIRS = 1 << 17  # of splat and tile in one list: bounds memory, whatever the splats cover
 DEEP, WIDE = 16, 128  # splats and tiles evaluated at once: α of a step stays in a CPU's cache
 GPU = 32  # times as many pairs and tiles at once there
-NOTHING = (-1e4, 0.0, 0.0, 0.0, 0.0, 0.0)  # log α of no splat at all
+LEAST = -20.0  # of log α: far below 1/255, and exp of much less takes a CPU ten times as long
+NOTHING = (LEAST, 0.0, 0.0, 0.0, 0.0, 0.0)  # log α of no splat at all
 
 
 def blend(seen: Projected, width: int, height: int) -> Tensor:
@@ -70,7 +71,7 @@ def _step(log_alpha: Tensor, given: Tensor, reach: Tensor) -> tuple[Tensor, Tens
     import torch
     from torch.nn.functional import threshold
 
-    alpha = threshold(log_alpha.exp(), FAINTEST, 0.0).clamp(max=MOST_ALPHA)
+    alpha = threshold(log_alpha.clamp(min=LEAST).exp(), FAINTEST, 0.0).clamp(max=MOST_ALPHA)
     reaches = [reach]
     for passed in (1 - alpha).unbind(0):
         reaches.append(reaches[-1] * passed)

@@ -70,7 +70,7 @@ class FitSettings(Settings):
     density: bool = setting(
         True, "Density control", "Clone and split where detail is missing, remove what is faint."
     )
-    sh_degree: int = setting(
+    fit_degree: int = setting(
         1, "Colour degree", "0: the same colour from everywhere. 3: gloss, and slower to learn.",
         minimum=0, maximum=3, step=1,
     )  # fmt: skip
@@ -152,7 +152,7 @@ def fit(
     note, going_on = "", splats is not None
     if splats is None:
         splats, note = start(views, settings.start, settings.gaussians, settings.fit_seed)
-    splats = with_degree(splats, settings.sh_degree)
+    splats = with_degree(splats, settings.fit_degree)
     drawing = drawn_as(views)
     adam = Adam(tensors(splats, device), RATES)
     pull, pixel = Pull.of(adam.free["means"]), pixel_at(adam.free["means"], views)

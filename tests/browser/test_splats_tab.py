@@ -1,0 +1,187 @@
+"""The Gaussian splats tab in a real browser: seen, taken apart, cleaned, fitted, taken away."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from core.splats import Splats, save
+from tests.browser.conftest import serve
+
+pytestmark = pytest.mark.browser
+FEW = "?tab=splats&splat_n=2000&picture_px=160&n_views=6&view_px=32&seconds=4&gaussians=300"
+SLOW = 60_000
+
+
+@pytest.fixture(scope="module")
+def url():
+    with serve("--tabs", "splats") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(url, open_page):
+    page = open_page(url + FEW, height=1400)
+    page.locator(".headline", has_text="splats").first.wait_for(timeout=SLOW)
+    page.set_default_timeout(30_000)
+    return page
+
+
+def panel(page, name):
+    page.locator(".panel > button", has_text=name).first.click()
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).first.click()
+
+
+def count(page) -> int:
+    """Splats, as the headline has it."""
+    found = re.search(r"([\d,]+) splats", page.locator(".headline").first.inner_text())
+    assert found
+    return int(found[1].replace(",", ""))
+
+
+def wait_for_count(page, n):
+    page.wait_for_function(
+        "(n) => document.querySelector('.headline').innerText.includes(`${n} splats`)",
+        arg=f"{n:,}",
+    )
+
+
+def test_the_first_visit_shows_splats_scored_against_the_scene(page):
+    assert 1000 < count(page) <= 2000
+    said = page.locator(".headline").first.inner_text()
+    assert float(re.search(r"([\d.]+) dB", said)[1]) > 17  # type: ignore[index]
+    page.locator("canvas").first.wait_for()
+    assert not page.watch.faults
+
+
+def test_a_pixel_lists_its_splats_and_their_weights_sum_to_one(page):
+    panel(page, "Look inside")
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.click(box["x"] + 0.35 * box["width"], box["y"] + 0.45 * box["height"])
+    page.get_by_text("splats, front to back.").wait_for()
+    rows = page.locator("table.facts").first.inner_text().splitlines()
+    assert any(row.startswith("sum") and "1.000" in row for row in rows)
+    page.get_by_role("tab", name="One Gaussian").click()
+    page.get_by_text("J by pushing").wait_for()
+    panel(page, "Look inside")
+
+
+def test_selected_splats_go_and_come_back(page):
+    before = count(page)
+    panel(page, "Clean up")
+    page.locator(".hg button", has_text="Position x").click()
+    plot = page.locator(".hg-plot")
+    box = plot.bounding_box()
+    y = box["y"] + 0.5 * box["height"]
+    page.mouse.move(box["x"] + 60, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], y, steps=4)
+    page.mouse.up()
+    words = page.locator(".hg-foot span")
+    chosen = int(words.inner_text().split(" of ")[0].replace(",", ""))
+    assert 0 < chosen < before
+    page.wait_for_timeout(500)
+    press(page, "Remove the selected")
+    wait_for_count(page, before - chosen)
+    press(page, "Undo")
+    wait_for_count(page, before)
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    two = words.inner_text()
+    page.keyboard.press("Escape")
+    assert " of " in two and words.inner_text().startswith("Drag")
+    page.wait_for_timeout(700)  # the cleared range is told, too
+    press(page, "Remove the selected")
+    page.get_by_text("Nothing is selected.").wait_for()
+    panel(page, "Clean up")
+
+
+def test_ways_to_draw_are_compared(page):
+    panel(page, "Compare")
+    page.locator("#splats-compare-now").click()
+    page.get_by_text("Bytes a splat").wait_for()
+    panel(page, "Compare")
+
+
+def test_every_format_is_written(page):
+    panel(page, "Other files")
+    page.locator("#splats-convert-now").click()
+    page.get_by_text("What is dropped").wait_for()
+    listed = page.locator(".files:visible").inner_text().replace("\n", "")
+    for name in ("splats.ply", "splats.compressed.ply", "splats.spz", "splats.splat"):
+        assert name in listed
+    assert "exact" in page.locator("table.facts", has_text="What is dropped").inner_text()
+    panel(page, "Other files")
+
+
+def test_a_fit_is_watched_stopped_and_shown(page):
+    panel(page, "Fit a scene")
+    page.locator("#splats-fit-now").click()
+    page.get_by_text("PSNR, held out").wait_for(timeout=SLOW)
+    page.locator(".headline", has_text="against the exact picture").first.wait_for()
+    page.get_by_text("Gaussians fitted to 6 views").first.wait_for()
+    press(page, "Fit on")
+    page.wait_for_timeout(1500)
+    page.locator("#splats-fit-now + button, .job button:has-text('Stop')").locator("visible=true").last.click()  # fmt: skip
+    page.get_by_text("Stopped.").first.wait_for()
+    panel(page, "Fit a scene")
+    assert not page.watch.faults
+
+
+def test_a_photo_is_fitted(page):
+    panel(page, "Fit a photo")
+    page.locator("#splats-photo-now").click()
+    page.locator(".headline", has_text="Gaussians · step").last.wait_for()
+    page.get_by_text("Ellipses at one").wait_for()
+    panel(page, "Fit a photo")
+
+
+def test_all_is_taken_away_and_a_link_brings_the_view_back(page, open_page, url):
+    panel(page, "Take away")
+    press(page, "Write the files")
+    page.locator(".files:visible").wait_for()
+    listed = page.locator(".files:visible").inner_text().replace("\n", "")
+    for name in ("sightline-splats.zip", "figure.png", "splats.ply", "splats.py"):
+        assert name in listed
+    link = page.get_by_label("Link that restores these settings").input_value()
+    assert "eye=" in link and "view_px=32" in link
+    panel(page, "Take away")
+
+
+def give(page, path):
+    page.locator("input[type=file][multiple]:not([disabled])").first.set_input_files(str(path))
+    stem = path.name.rpartition(".")[0]
+    page.locator(".file-preview", has_text=stem).first.wait_for()
+
+
+def test_files_open_and_broken_ones_say_why(url, open_page, tmp_path):
+    rng = np.random.default_rng(0)
+    n = 50
+    made = Splats(
+        means=rng.normal(size=(n, 3)).astype(np.float32),
+        log_scales=np.full((n, 3), -2.0, np.float32),
+        quats=np.tile(np.array([1, 0, 0, 0], np.float32), (n, 1)),
+        opacity_logits=np.full(n, 3.0, np.float32),
+        sh=rng.normal(size=(n, 1, 3)).astype(np.float32),
+    )
+    good = save(tmp_path / "own.spz", made)
+    bad = tmp_path / "cut.ply"
+    bad.write_bytes(save(tmp_path / "whole.ply", made).read_bytes()[:900])
+    page = open_page(url + FEW, height=1200)
+    page.locator(".headline", has_text="splats").first.wait_for(timeout=SLOW)
+    page.get_by_label("Your own file").check()
+    give(page, bad)
+    page.locator("#splats-now").click()
+    page.get_by_text("is cut off").first.wait_for()
+    assert count(page) > 1000  # what was there stays
+    page.get_by_label("Clear").first.click()
+    give(page, good)
+    page.locator("#splats-now").click()
+    wait_for_count(page, n)
+    assert not page.watch.faults
