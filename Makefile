@@ -32,7 +32,7 @@ screenshots: $(VENV)/.dev
 	$(PYTHON) -m tests.browser.screenshots
 
 bench: $(VENV)/.dev
-	for name in matching scenes stereo preflight nerf splats startup; do $(PYTHON) -m tests.bench.$$name; done
+	for name in matching scenes stereo preflight nerf splats splat_fit splat_view startup; do $(PYTHON) -m tests.bench.$$name; done
 
 clean:
 	rm -rf $(VENV) screenshots

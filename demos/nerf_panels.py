@@ -17,7 +17,7 @@ from core.metrics import psnr
 from core.nerf import FIELDS, Field, Seen, render, save
 from core.nerf.film import camera_path, film, orbit_path
 from core.nerf.mesh import to_mesh
-from core.nerf.outputs import to_cloud, write_cloud, write_mesh
+from core.nerf.outputs import to_cloud, up_of, write_cloud, write_mesh
 from core.nerf.run import SCORE_HELP, Given, Run, made, scored
 from core.nerf.together import (
     EXPERIMENT_HELP,
@@ -31,7 +31,7 @@ from core.nerf.training import on_white
 from core.runtime import Done, Part, Tick, stage
 from core.types import Compared, InputError, Progress, silent
 from core.video import write_mp4
-from demos import charts, markup, ui
+from demos import charts, markup, shelf, ui
 from demos import nerf_session as sessions
 from demos import nerf_views as views
 from demos.nerf_session import Session
@@ -251,9 +251,14 @@ def outputs_tabs() -> Outputs:
         request: gr.Request, kind: str, detail: float, many: float
     ) -> Iterator[Tick | Part | Done]:
         session = sessions.of(request)
-        yield from runtime.stream(
+        for event in runtime.stream(
             _modelled, session, session.settled(), kind, int(detail), int(many)
-        )
+        ):
+            if isinstance(event, Done) and event.value is not None:
+                path = next(p for p in event.value[1] if p.suffix == ".ply")
+                item = shelf.Item(path, up_of(session.views))
+                shelf.put(request, f"NeRF: {MODELS_3D[kind].lower()}", item)
+            yield event
 
     def built(made: tuple[dict[str, Any], list[Path], str]) -> dict:
         shown, paths, words = made

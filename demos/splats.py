@@ -12,11 +12,12 @@ from core import runtime
 from core.runtime import Tick
 from core.splats import RenderSettings
 from core.splats.run import Given, SplatSettings, Viewed, ViewpointSettings, recipe_of, run
+from core.types import InputError
+from demos import shelf, ui
 from demos import splats_fit as fit
 from demos import splats_panels as panels
 from demos import splats_session as sessions
 from demos import splats_views as views
-from demos import ui
 from demos.splats_inside import Inside
 from demos.splats_session import Session
 from demos.widgets.splat_view import SplatView
@@ -36,7 +37,7 @@ def build(run: Callable[..., Viewed] = run) -> None:
 
     with gr.Row():
         with gr.Column(scale=2, min_width=230):
-            files = _input(made)
+            files, shelved = _input(made)
             job = ui.Job("Open", "splats")
             with gr.Accordion("The server's picture", open=False):
                 gr.Markdown("How Score, Compare and the figure are drawn. The view has its own "
@@ -59,10 +60,14 @@ def build(run: Callable[..., Viewed] = run) -> None:
 
     outputs = [token, headline, view, *score.outputs, *take.outputs]
 
-    def work(request: gr.Request, paths: list[str] | None, *values: Any) -> Iterator:
+    def work(
+        request: gr.Request, paths: list[str] | None, title: str | None, *values: Any
+    ) -> Iterator:
         session = sessions.of(request)
         source, viewpoint, settings = made.read(values)
         given = Given(tuple(paths or ()))
+        if source.splat_source == "shelf":
+            given = _from_shelf(request, title)
         for event in runtime.stream(run, source, viewpoint, settings, given):
             if isinstance(event, Tick) or event.value is None:
                 yield event
@@ -81,7 +86,7 @@ def build(run: Callable[..., Viewed] = run) -> None:
             **take.show(seen.recipe),
         }
 
-    everything = [files, *made.inputs]
+    everything = [files, shelved, *made.inputs]
     job.wire(work, show, everything, outputs, api_name="splats", keyed=True,
              also=[made.widgets["splat_scene"].input])  # fmt: skip
     clean.wire(show, outputs)
@@ -92,6 +97,7 @@ def build(run: Callable[..., Viewed] = run) -> None:
     convert.wire()
     made.restore_from("splats")
     ui.on_close(sessions.forget)
+    ui.on_close(shelf.forget)
 
     # The camera belongs to the browser. Where it comes to rest goes into the link, and the next
     # picture that the server makes is from there.
@@ -111,24 +117,42 @@ def build(run: Callable[..., Viewed] = run) -> None:
     view.moved(moved, None, take.outputs, trigger_mode="multiple", **ui.QUIET)
 
 
-def _input(made: ui.Controls) -> gr.File:
-    """The input column: a rendered scene, or a file of one's own."""
+def _input(made: ui.Controls) -> tuple[gr.File, gr.Dropdown]:
+    """The input column: a rendered scene, a file of one's own, or what another tab made."""
     made.draw("splat_source")
     with gr.Column(visible=True) as scene:
         made.draw("splat_scene", "splat_n")
     with gr.Column(visible=False) as own:
         gr.Markdown(FORMATS)
         files = gr.File(label="File", file_count="multiple", height=140)
+    with gr.Column(visible=False) as other:
+        gr.Markdown(
+            "Make a point cloud in *Stereo depth*, or a mesh, a cloud or Gaussians in *NeRF training* "
+            "under *3-D model*, and they are listed here."
+        )
+        shelved = gr.Dropdown([], label="Made on this page")
 
-    def arrange(source: str) -> dict:
+    def arrange(source: str, request: gr.Request) -> dict:
+        made_here = list(shelf.of(request))
         return {
             scene: gr.Column(visible=source == "scene"),
-            own: gr.Column(visible=source != "scene"),
+            own: gr.Column(visible=source == "file"),
+            other: gr.Column(visible=source == "shelf"),
+            shelved: gr.Dropdown(made_here, value=made_here[-1] if made_here else None),
         }
 
     source = made.widgets["splat_source"]
-    source.change(arrange, source, [scene, own], **ui.QUIET)
-    return files
+    source.change(arrange, source, [scene, own, other, shelved], **ui.QUIET)
+    return files, shelved
+
+
+def _from_shelf(request: gr.Request, title: str | None) -> Given:
+    item = shelf.of(request).get(title or "")
+    if item is None:
+        raise InputError(
+            "Nothing is chosen from another tab. Make a cloud, a mesh or Gaussians there first."
+        )
+    return Given((str(item.path),), item.up)
 
 
 demo = ui.Demo(

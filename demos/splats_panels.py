@@ -16,15 +16,18 @@ from core.geometry import WRITTEN, Mesh, save_geometry
 from core.splats import Splats, conversions, save
 from core.splats import compare as comparing
 from core.splats.cleaning import Cleaned, CleanSettings, clean
-from core.splats.run import Opened, Viewed
+from core.splats.film import circle, film
+from core.splats.run import Opened, Viewed, camera_of, looks_at
 from core.splats.statistics import inside, statistics
 from core.stereo.pictures import colour_map
 from core.types import Compared, InputError, Progress, silent
+from core.video import write_mp4
 from demos import markup, ui
 from demos import splats_session as sessions
 from demos import splats_views as views
 from demos.splats_session import Session
 from demos.widgets.histogram import Histogram
+from demos.widgets.overlay import Overlay
 from demos.widgets.splat_view import SplatView
 
 
@@ -220,7 +223,8 @@ class Score:
             self.table = ui.text()
             self.pictures = ui.text()
             self.photo = ui.text()
-        self.outputs = [self.table, self.pictures, self.photo]
+            self.overlay = Overlay(visible=False)
+        self.outputs = [self.table, self.pictures, self.photo, self.overlay]
 
         def look(request: gr.Request) -> dict:
             return self.show(runtime.run(sessions.of(request).look))
@@ -233,6 +237,7 @@ class Score:
             self.table: views.score_text(seen),
             self.pictures: views.score_pictures(seen),
             self.photo: "",
+            self.overlay: Overlay(visible=False),
         }
 
     def wire(self, view: SplatView) -> None:
@@ -242,10 +247,12 @@ class Score:
             session = sessions.of(request)
             if session.learned is None:
                 return {}
-            return {self.photo: runtime.run(views.beside_photo, session, event._data["frustum"])}
+            words, pair = runtime.run(views.beside_photo, session, event._data["frustum"])
+            return {self.photo: words, self.overlay: Overlay(pair, visible=True)}
 
-        view.jumped(ui.guard(jumped, self.status), None, [self.status, self.photo],
-                    trigger_mode="multiple", **ui.QUIET)  # fmt: skip
+        outputs = [self.status, self.photo, self.overlay]
+        view.jumped(ui.guard(jumped, self.status), None, outputs, trigger_mode="multiple",
+                    **ui.QUIET)  # fmt: skip
 
 
 # ---------------------------------------------------------------- other files, take away
@@ -264,8 +271,16 @@ class Convert:
             self.table = ui.text()
             self.files = gr.File(label="Files", file_count="multiple", interactive=False,
                                  visible=False, elem_classes="files")  # fmt: skip
+            gr.Markdown("A film once around what the view looks at, from where it stands.")
+            with gr.Row():
+                self.frames = gr.Slider(12, 240, value=72, step=1, label="Frames",
+                                        info="24 of them a second.")  # fmt: skip
+                self.shoot = ui.Job("Make the film", "splats-film")
+            self.film = gr.Video(label="Film", autoplay=True, loop=True, interactive=False)
 
     def wire(self) -> None:
+        self._film()
+
         def work(request: gr.Request) -> Iterator:
             session = sessions.of(request)
             yield from runtime.stream(_converted, session, session.opened)
@@ -275,6 +290,22 @@ class Convert:
             return {self.table: table, self.files: gr.File([str(p) for p in paths], visible=True)}
 
         self.job.wire(work, show, [], [self.table, self.files], keyed=True)
+
+    def _film(self) -> None:
+        def work(request: gr.Request, frames: float) -> Iterator:
+            session = sessions.of(request)
+            yield from runtime.stream(_filmed, session, session.opened, int(frames))
+
+        self.shoot.wire(work, lambda path: {self.film: str(path)}, [self.frames], [self.film],
+                        keyed=True)  # fmt: skip
+
+
+def _filmed(session: Session, found: Opened, n: int, *, progress: Progress = silent) -> Path:
+    camera = camera_of(found, session.viewpoint)
+    way = circle(camera, looks_at(found, session.viewpoint), np.array(found.up), n)
+    path = write_mp4(ui.folder() / "film.mp4", film(found.splats, way, session.settings, progress))
+    session.files[path.name] = path
+    return path
 
 
 def _converted(
@@ -298,7 +329,7 @@ def _converted(
             ))  # fmt: skip
         head = ("Format", "Size", "Bytes a splat", "Pictures agree to", "What is dropped")
         table = markup.table(rows, head, ("", "n", "n", "n", "why"))
-    session.files = {path.name: path for path in paths}
+    session.files |= {path.name: path for path in paths}
     return table, paths
 
 

@@ -140,17 +140,22 @@ def score_pictures(seen: Viewed) -> str:
     return markup.pictures(shown)
 
 
-def beside_photo(session: Session, k: int) -> str:
-    """What the k-th camera of a fit's views sees, beside its photo, with PSNR and SSIM."""
+def beside_photo(session: Session, k: int) -> tuple[str, dict[str, Any]]:
+    """What the k-th camera of a fit's views sees against its photo: words, and the Overlay's value."""
     assert session.learned is not None
     captured = session.learned.views
     k = int(k) % len(captured.cameras)
     seen = render(session.splats, captured.cameras[k], drawn_as(captured)).rgb
-    photo = on_white(captured.images[k])
     db, ssim = score(session.splats, captured, (k,))
     held = "held out" if k in captured.test else "learned from"
-    shown = [(seen, f"Splats: {db:.2f} dB, SSIM {ssim:.3f}"), (photo, f"Photo {k + 1}, {held}")]
-    return "<h4>The camera that was clicked</h4>" + markup.pictures(shown, small=True)
+    words = f"Camera {k + 1}, {held}: <b>{db:.2f} dB</b>, SSIM {ssim:.3f} against its photo."
+    pair = {
+        "image0": markup.data_uri(on_white(captured.images[k]), lossless=True),
+        "image1": markup.data_uri(seen, lossless=True),
+        "label0": "Photo",
+        "label1": "Splats",
+    }
+    return f"<p>{words}</p>", pair
 
 
 def score_text(seen: Viewed) -> str:

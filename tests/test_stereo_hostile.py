@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -502,10 +503,12 @@ def test_every_panel_bears_a_poor_result(tab, folder, kind):
         call: Callable | None = handler.fn
         if not handler.inputs or handler.inputs[0] is not tab.state or call is None:
             continue
-        if {"event", "key"} & set(inspect.signature(call).parameters):
+        taken = set(inspect.signature(call).parameters)
+        if {"event", "key"} & taken:
             continue  # they need a click's place, or a finding
+        asked = {"request": SimpleNamespace(session_hash="hostile")} if "request" in taken else {}
         for given in (found, None):
-            answer = call(given, *(w.value for w in handler.inputs[1:]))
+            answer = call(given, *(w.value for w in handler.inputs[1:]), **asked)
             updates = [answer] if isinstance(answer, dict) else list(answer)
             for said in itertools.chain.from_iterable(u.values() for u in updates):
                 if isinstance(said, str) and 'role="alert"' in said:

@@ -22,7 +22,7 @@ from core.splats.render import render
 from core.splats.types import Rendered, RenderSettings, Splats
 from core.types import Camera, InputError, Progress, Settings, setting, silent
 
-SOURCES = {"scene": "A rendered scene", "file": "Your own file"}
+SOURCES = {"scene": "A rendered scene", "file": "Your own file", "shelf": "From another tab"}
 SCENES = {
     "tabletop": "Tabletop",
     "mirror": "Mirror ball",
@@ -92,9 +92,11 @@ class ViewpointSettings(Settings):
 
 @dataclass(frozen=True)
 class Given:
-    """A person's own file, or several that belong together (a SOG folder, an .obj with its .mtl)."""
+    """A person's own file, or several that belong together (a SOG folder, an .obj with its .mtl);
+    up (3,) if it is known, or ()."""
 
     paths: tuple[str, ...] = ()
+    up: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,11 @@ def opened(
         f"splats = opened({{SplatSettings}}, given=Given(({names},))).splats",
     )
     origin = Origin(lines, (source,), {p.name: _digest(p) for p in files if p.is_file()})
-    return as_opened(thing, files[0].name, origin, up, size, seconds)
+    found = as_opened(thing, files[0].name, origin, up, size, seconds)
+    if given.up and up == "auto":
+        x, y, z = given.up
+        found = replace(found, up=(x, y, z))
+    return found
 
 
 def as_opened(

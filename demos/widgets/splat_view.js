@@ -14,7 +14,8 @@ const SHARPEST = 2; // device px per css px
 const BUDGET_MS = 60; // of a picture while the camera moves
 const REST_MS = 200; // without a movement: it rests
 const TELL_MS = 250; // of rest, then the server is told
-const FEWEST = 4096; // splats while it moves
+const FEWEST = 16384; // splats while it moves
+const AT_FIRST = 65536; // splats of the first picture of a larger scene; the others follow
 const COARSEST = 0.5; // of the pixels' number along a side while it moves
 const SPEED = 0.7; // of flying, radii a second; with Shift three times that
 const SLACK = { mouse: 4, pen: 6, touch: 10 }; // css px: less movement is still a click
@@ -277,7 +278,7 @@ export function mount(home, { emit, url }) {
         : `Loading, ${(got / 1e6).toFixed(1)} MB`);
     } else if (data.scene) {
       info = data.scene;
-      [quality, times] = [1, []];
+      times = [];
       if (data.geometry) card.setGeometry(data.geometry);
       else card.begin(info);
       describe();
@@ -288,8 +289,11 @@ export function mount(home, { emit, url }) {
       changed();
     } else if (data.ready) {
       [ready, arrived] = [true, data.arrived];
+      delete canvas.dataset.firstMs;
+      delete canvas.dataset.wholeMs;
       if (scene.selected || scene.hidden) flag();
-      changed();
+      quality = Math.min(1, AT_FIRST / info.n);
+      changed(!geometry() && quality < 1);
     } else if (data.order) {
       card.setOrder(data.order, data.count);
       order = data;
@@ -473,15 +477,17 @@ export function mount(home, { emit, url }) {
   }
 
   function draw() {
-    job.stepped = performance.now();
-    job.done = card.advance(pace);
+    const now = performance.now();
+    const took = now - job.stepped; // for the slices before
+    if (took > 2 * BUDGET_MS) pace = Math.max(1, pace >> 1);
+    else if (took < BUDGET_MS) pace *= 2;
+    job.stepped = now;
+    job.done = card.advance(job.fast ? Infinity : pace);
     poll();
   }
 
   function finish() {
     const now = performance.now();
-    const took = now - job.stepped;
-    pace = clamped(took > BUDGET_MS ? pace >> 1 : took < BUDGET_MS / 2 ? pace * 2 : pace, 1, 64);
     // From picture to picture when one followed the other, which holds the sorting in it.
     times = [...times, job.began - finished < 50 ? now - finished : now - job.began].slice(-6);
     const ratio = clamped(BUDGET_MS / (now - job.began), 0.25, 2);
@@ -492,9 +498,9 @@ export function mount(home, { emit, url }) {
     job = null;
     pictures++;
     if (shooting && !shown.fast) save();
-    if (!canvas.dataset.firstMs) {
-      canvas.dataset.firstMs = String(Math.round(performance.timeOrigin + now - arrived));
-    }
+    const since = Math.round(performance.timeOrigin + now - arrived);
+    canvas.dataset.firstMs ??= String(since); // for measurements, as the next ones
+    if (!shown.fast) canvas.dataset.wholeMs ??= String(since);
     canvas.dataset.pictures = String(pictures);
     canvas.dataset.state = shown.fast ? 'moving' : 'rest';
     tellCounts();

@@ -1,0 +1,35 @@
+"""What one tab made and another can open: files by page, until the page is closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file, and which way is up in it (3,)."""
+
+    path: Path
+    up: tuple[float, float, float]
+
+
+_shelves: dict[str, dict[str, Item]] = {}
+
+
+def put(request: gr.Request, title: str, item: Item) -> None:
+    """Lay a file on the page's shelf; one of the same title is replaced."""
+    _shelves.setdefault(str(request.session_hash), {})[title] = item
+
+
+def of(request: gr.Request) -> dict[str, Item]:
+    """What lies on the page's shelf, by title, the newest last."""
+    found = _shelves.get(str(request.session_hash), {})
+    return {title: item for title, item in found.items() if item.path.exists()}
+
+
+def forget(request: gr.Request) -> None:
+    """The page was closed."""
+    _shelves.pop(str(request.session_hash), None)
