@@ -25,7 +25,7 @@ DEGREE = 3
 
 
 def from_scene(
-    scene: Scene, n: int = 40_000, n_views: int = 24, seed: int = 0, progress: Progress = silent
+    scene: Scene, n: int = 40_000, n_views: int = 16, seed: int = 0, progress: Progress = silent
 ) -> Splats:
     """At most n Gaussians on the scene's surfaces, colour degree 3, fitted to n_views exact views.
 
