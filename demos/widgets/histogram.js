@@ -1,11 +1,14 @@
 // A histogram of one quantity at a time, and a range of bars to select by dragging.
 //
-// Bars are as tall as the square root of their counts: a handful of strays beside a hundred
-// thousand others is what one looks for, and on an even scale it has no height at all.
+// A bar is as tall as its count, but never lower than a hair: an empty bar and one of three things
+// among a million must not look alike. "Small counts too" draws logarithms of the counts instead,
+// so that strays, which are what one often looks for, have a height that can be compared.
 
 const HEIGHT = 220; // css px
-const PAD = { left: 52, right: 12, top: 12, bottom: 40 }; // css px around the bars
+const PAD = { left: 52, right: 14, top: 12, bottom: 40 }; // css px around the bars
+const HAIR = 2; // css px: the least height of a bar that isn't empty
 
+// --hg-chosen is the colour in which the splat view lights up what is selected here.
 const STYLE = `
 .hg { color: var(--body-text-color, #1f2937); font-size: 14px; line-height: 1.4;
   --hg-bar: #7d8794; --hg-chosen: #b0478a; }
@@ -19,48 +22,83 @@ const STYLE = `
 .hg-plot { display: block; width: 100%; height: ${HEIGHT}px; margin-top: 8px; cursor: crosshair;
   touch-action: pan-y; user-select: none; border-radius: 4px; }
 .hg button:focus-visible, .hg-plot:focus-visible {
-  outline: 2px solid var(--body-text-color, #1f2937); outline-offset: 2px; }
+  outline: 2px solid var(--body-text-color, #1f2937); outline-offset: 1px; }
 .hg-plot text { fill: var(--body-text-color, #1f2937); font-size: 12px;
   font-variant-numeric: tabular-nums; }
 .hg-axis { stroke: var(--body-text-color, #6b7280); }
 .hg-grid { stroke: var(--border-color-primary, #d4d4d8); }
-.hg-foot { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; min-height: 40px; }
-.hg-foot span { font-variant-numeric: tabular-nums; }
+.hg-words { min-height: 1.4em; margin-top: 6px; font-variant-numeric: tabular-nums; }
+.hg-tools { display: flex; gap: 14px; align-items: center; min-height: 40px; }
+.hg-tools label { display: inline-flex; gap: 6px; align-items: center; min-height: 36px; margin: 0;
+  font-size: inherit; cursor: pointer; }
+.hg-tools input[type=checkbox] { appearance: auto; width: 16px; height: 16px; margin: 0;
+  accent-color: var(--color-accent, #2563eb); }
 .hg [hidden] { display: none !important; }
 `;
 
 const clamped = (v, low, high) => Math.min(high, Math.max(low, v));
+const inOrder = (a, b) => (a <= b ? [a, b] : [b, a]);
 
-/** A number as a person reads it, to about three digits. */
-export function said(value) {
-  if (value === 0) return '0';
+/** A number as a person reads it: 0.01, 2,500, 2×10⁻⁵. digits after the point, or as many as needed. */
+export function said(value, digits = null) {
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-4) return value.toExponential(1);
-  return String(+value.toPrecision(3));
+  if (size !== 0 && (size >= 1e6 || size < 1e-4) && digits === null) {
+    const [front, power] = value.toExponential(2).split('e').map(Number);
+    const raised = [...String(power)].map((c) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(c)]).join('');
+    return `${front}×10${raised}`.replace('-', '−');
+  }
+  return value.toLocaleString('en', digits === null
+    ? { maximumSignificantDigits: 6, signDisplay: 'negative' }
+    : { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'negative' },
+  ).replace('-', '−');
 }
 
-/** Round numbers from 0 to most: at most four of them, with steps of 1, 2 or 5 times a power of 10. */
-export function counts(most) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
-  const found = [0.1, 0.2, 0.5, 1, 2, 5].map((k) => Math.round(k * power)).filter((n) => n > 0 && n <= most);
-  return [...new Set(found)].slice(-3);
+/** The round numbers from low to high, the finest steps of 1, 2 or 5 times a power of ten that
+ * make at most `most` of them. */
+export function round(low, high, most) {
+  if (low === high) return [low];
+  const least = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  for (const step of [1, 2, 5, 10, 20].map((k) => k * power)) {
+    const first = Math.ceil(low / step - 1e-9);
+    const n = Math.floor(high / step + 1e-9) - first + 1;
+    if (n <= most) return Array.from({ length: n }, (_, k) => +((first + k) * step).toPrecision(12));
+  }
+  return [];
+}
+
+/** Round numbers from 10^low to 10^high: 1, 2 and 5 times powers of ten, or only every k-th power
+ * if there are too many. Over about one decade even steps are rounder. */
+export function roundRatios(low, high, most) {
+  if (high - low < 1.2) return round(10 ** low, 10 ** high, most);
+  const first = Math.floor(low);
+  const powers = Array.from({ length: Math.ceil(high) - first + 1 }, (_, k) => first + k);
+  const inside = (v) => Math.log10(v) >= low - 1e-9 && Math.log10(v) <= high + 1e-9;
+  const all = powers.flatMap((p) => [+`1e${p}`, +`2e${p}`, +`5e${p}`]).filter(inside);
+  if (all.length <= most) return all;
+  const whole = powers.map((p) => +`1e${p}`).filter(inside);
+  return whole.filter((_, k) => k % Math.ceil(whole.length / most) === 0);
 }
 
 export function mount(home, { emit }) {
   home.innerHTML = `<style>${STYLE}</style><div class="hg"><div class="hg-body" hidden>
     <div class="hg-names" role="group" aria-label="Quantity"></div>
     <svg class="hg-plot" tabindex="0" role="application"></svg>
-    <div class="hg-foot"><span role="status"></span><button type="button">Clear</button></div>
+    <div class="hg-foot"><div class="hg-words"><span role="status"></span></div><div class="hg-tools">
+      <label><input type="checkbox">small counts too</label><button type="button">Clear</button></div>
+    </div>
     </div><div class="hg-empty">Nothing to count yet.</div></div>`;
   const find = (selector) => home.querySelector(selector);
   const svg = find('.hg-plot');
-  const words = find('.hg-foot span');
-  const clear = find('.hg-foot button');
+  const clear = find('.hg-tools button');
+  const small = find('.hg-tools input');
 
   let data = null;
   let name = '';
-  let range = null; // [first bar, last bar]
-  let from = null; // the bar where a drag began, or where the keyboard stands
+  let range = null; // [bar where it began, bar where it ends now], in either order
+  let before = null; // the range to go back to when a drag comes to nothing
+  let dragging = false;
+  let untold = false; // keys have changed the range and are still held
 
   const chosen = () => data.quantities.find((q) => q.name === name);
   const wide = () => home.clientWidth - PAD.left - PAD.right;
@@ -72,26 +110,46 @@ export function mount(home, { emit }) {
   };
 
   function show(value) {
-    if (value && value.key !== data?.key) range = from = null;
+    const fresh = value?.key !== data?.key;
     data = value;
     find('.hg-body').hidden = !data;
     find('.hg-empty').hidden = !!data;
     if (!data) return;
-    if (!data.quantities.some((q) => q.name === name)) name = data.chosen;
-    find('.hg-names').innerHTML = '';
-    for (const q of data.quantities) {
+    const lost = !data.quantities.some((q) => q.name === name);
+    if (lost) name = data.chosen;
+    if (fresh || lost) {
+      [dragging, untold] = [false, false];
+      range = data.range && name === data.chosen ? barsOf(chosen(), data.range) : null;
+    }
+    nameButtons();
+    draw();
+  }
+
+  /** The bars from one value to another, in the quantity's own unit. */
+  function barsOf(q, [low, high]) {
+    const last = q.counts.length - 1;
+    const each = (q.edges[last + 1] - q.edges[0]) / (last + 1);
+    const at = (v) => ((q.log ? Math.log10(v) : v) - q.edges[0]) / each;
+    const first = clamped(Math.floor(at(low) + 1e-6), 0, last);
+    return [first, clamped(Math.ceil(at(high) - 1e-6) - 1, first, last)];
+  }
+
+  function nameButtons() {
+    const named = find('.hg-names');
+    const titles = data.quantities.map((q) => q.title);
+    // the same buttons stay, and with them the focus
+    if ([...named.children].map((b) => b.textContent).join('\n') === titles.join('\n')) return;
+    named.replaceChildren(...data.quantities.map((q) => {
       const button = document.createElement('button');
-      button.type = 'button';
-      button.textContent = q.title;
+      [button.type, button.textContent, button.dataset.name] = ['button', q.title, q.name];
       button.onclick = () => {
         if (q.name === name) return;
+        if (range) select(null);
         name = q.name;
-        select(null);
+        draw();
       };
-      button.dataset.name = q.name;
-      find('.hg-names').append(button);
-    }
-    draw();
+      return button;
+    }));
   }
 
   function draw() {
@@ -100,94 +158,116 @@ export function mount(home, { emit }) {
       button.setAttribute('aria-pressed', button.dataset.name === name);
     }
     const q = chosen();
+    const bars = q.counts.length;
     const most = Math.max(1, ...q.counts);
-    const tall = HEIGHT - PAD.top - PAD.bottom;
-    const floor = HEIGHT - PAD.bottom;
-    const y = (n) => floor - tall * Math.sqrt(n / most);
-    const step = wide() / q.counts.length;
-    const inside = (k) => range && k >= range[0] && k <= range[1];
-    const bars = q.counts.map((n, k) => (n ? `<rect x="${PAD.left + k * step + 0.5}" y="${y(n)}"
-      width="${Math.max(1, step - 1)}" height="${floor - y(n)}"
+    const [tall, floor] = [HEIGHT - PAD.top - PAD.bottom, HEIGHT - PAD.bottom];
+    const share = small.checked ? (n) => Math.log1p(n) / Math.log1p(most) : (n) => n / most;
+    const y = (n) => floor - (n ? Math.max(HAIR, tall * share(n)) : 0);
+    const step = wide() / bars;
+    const [first, last] = range ? inOrder(...range) : [1, 0];
+    const inside = (k) => k >= first && k <= last;
+    const rects = q.counts.map((n, k) => (n ? `<rect x="${PAD.left + k * step + 0.5}" y="${y(n)}"
+      width="${Math.max(1, step - 1)}" height="${floor - y(n)}" data-bar="${k}"
       fill="var(--hg-${inside(k) ? 'chosen' : 'bar'})"></rect>` : ''));
-    const grid = counts(most).map((n) => `<line class="hg-grid" x1="${PAD.left}"
-      x2="${PAD.left + wide()}" y1="${y(n)}" y2="${y(n)}"></line><text x="${PAD.left - 6}"
-      y="${y(n) + 4}" text-anchor="end">${n.toLocaleString('en')}</text>`);
-    const ends = q.edges.length - 1;
-    const ticks = [0, 0.25, 0.5, 0.75, 1].map((t) => `<text x="${PAD.left + t * wide()}"
-      y="${floor + 16}" text-anchor="${t === 1 ? 'end' : 'middle'}">${
-  said(real(q, q.edges[0] + t * (q.edges[ends] - q.edges[0])))}</text>`);
-    const shade = range ? `<rect x="${PAD.left + range[0] * step}" y="${PAD.top}"
-      width="${(range[1] - range[0] + 1) * step}" height="${tall}" fill="var(--hg-chosen)"
+    const heights = small.checked ? roundRatios(0, Math.log10(most), 5) : round(0, most, 6);
+    const grid = heights.filter((n) => n > 0 && Number.isInteger(n)).map((n) => `<line class="hg-grid"
+      x1="${PAD.left}" x2="${PAD.left + wide()}" y1="${y(n)}" y2="${y(n)}"></line><text
+      x="${PAD.left - 6}" y="${y(n) + 4}" text-anchor="end">${
+  n.toLocaleString('en', { notation: n >= 1e5 ? 'compact' : 'standard' })}</text>`);
+    const [low, high] = [q.edges[0], q.edges[bars]];
+    const few = Math.max(3, Math.floor(wide() / 70));
+    const ticks = (q.log ? roundRatios : round)(low, high, few).map((v) => {
+      const x = PAD.left + ((q.log ? Math.log10(v) : v) - low) / (high - low) * wide();
+      const text = said(v);
+      const middle = Math.min(x, home.clientWidth - 3.8 * text.length); // a long one stays inside
+      return `<line class="hg-axis" x1="${x}" x2="${x}" y1="${floor}" y2="${floor + 4}"></line>
+        <text x="${middle}" y="${floor + 17}" text-anchor="middle">${text}</text>`;
+    });
+    const shade = range ? `<rect x="${PAD.left + first * step}" y="${PAD.top}"
+      width="${(last - first + 1) * step}" height="${tall}" fill="var(--hg-chosen)"
       opacity="0.14"></rect>` : '';
-    svg.innerHTML = `${grid.join('')}${shade}${bars.join('')}<line class="hg-axis" x1="${PAD.left}"
+    svg.innerHTML = `${grid.join('')}${shade}${rects.join('')}<line class="hg-axis" x1="${PAD.left}"
       x2="${PAD.left + wide()}" y1="${floor}" y2="${floor}"></line>${ticks.join('')}
-      <text x="${PAD.left + wide() / 2}" y="${HEIGHT - 6}" text-anchor="middle" class="hg-label">
-      </text>`;
-    const unit = q.unit ? ` (${q.unit})` : '';
-    svg.querySelector('.hg-label').textContent = `${q.title}${unit}`;
+      <text x="${PAD.left + wide() / 2}" y="${HEIGHT - 4}" text-anchor="middle" class="hg-label"/>`;
+    svg.querySelector('.hg-label').textContent = q.title + (q.unit ? `, ${q.unit}` : '');
     svg.setAttribute('aria-label', `Histogram of ${q.title}. Arrow keys choose a bar, with Shift `
-      + 'they widen the range, Escape clears it.');
+      + 'they widen or narrow the range, Escape clears it.');
     clear.hidden = !range;
-    words.textContent = range ? about(q) : 'Drag over the bars to select some of them.';
+    find('.hg-foot span').textContent = range ? about(q, first, last)
+      : 'Drag over the bars to select some of them.';
   }
 
-  function about(q) {
-    const n = q.counts.slice(range[0], range[1] + 1).reduce((a, b) => a + b, 0);
-    const [low, high] = [q.edges[range[0]], q.edges[range[1] + 1]].map((e) => said(real(q, e)));
-    return `${n.toLocaleString('en')} of ${data.total.toLocaleString('en')}: `
-      + `${low} to ${high}${q.unit ? ` ${q.unit}` : ''}`;
+  function about(q, first, last) {
+    const n = q.counts.slice(first, last + 1).reduce((a, b) => a + b, 0);
+    const each = (q.edges[q.counts.length] - q.edges[0]) / q.counts.length;
+    // as many digits as tell the two edges of one bar apart
+    const written = q.log
+      ? (e) => said(+(10 ** e).toPrecision(Math.max(2, 1 + Math.ceil(-Math.log10(10 ** each - 1)))))
+      : (e) => said(e, clamped(-Math.floor(Math.log10(each)), 0, 12));
+    const [low, high] = [q.edges[first], q.edges[last + 1]].map(written);
+    return `${n.toLocaleString('en')} of ${data.total.toLocaleString('en')} with `
+      + `${q.title[0].toLowerCase()}${q.title.slice(1)} ${low} to ${high}${q.unit ? ` ${q.unit}` : ''}`;
+  }
+
+  function tell() {
+    untold = false;
+    const q = chosen();
+    const [first, last] = range ? inOrder(...range) : [];
+    const ends = range ? [real(q, q.edges[first]), real(q, q.edges[last + 1])] : [null, null];
+    emit('ranged', { name, low: ends[0], high: ends[1] });
   }
 
   /** Another range, and tell so; null for none. */
   function select(next) {
-    range = next;
+    [range, dragging] = [next, false];
     draw();
-    const q = chosen();
-    emit('ranged', {
-      name,
-      low: range ? real(q, q.edges[range[0]]) : null,
-      high: range ? real(q, q.edges[range[1] + 1]) : null,
-    });
+    tell();
   }
 
-  let dragging = false;
   svg.onpointerdown = (event) => {
-    if (event.button) return;
-    event.preventDefault();
-    svg.focus({ focusVisible: false, preventScroll: true });
+    if (event.button || dragging) return;
     svg.setPointerCapture(event.pointerId);
+    before = range;
     dragging = true;
-    from = barAt(event);
-    range = [from, from];
+    const bar = barAt(event);
+    range = [bar, bar];
     draw();
   };
   svg.onpointermove = (event) => {
-    if (!dragging) return;
-    const to = barAt(event);
-    range = [Math.min(from, to), Math.max(from, to)];
+    if (!dragging || barAt(event) === range[1]) return;
+    range = [range[0], barAt(event)];
     draw();
   };
   svg.onpointerup = () => {
     if (dragging) select(range);
-    dragging = false;
   };
   svg.onpointercancel = () => { // the finger scrolls the page instead
-    dragging = false;
-    range = null;
+    if (!dragging) return;
+    [range, dragging] = [before, false];
     draw();
   };
   svg.onkeydown = (event) => {
     if (event.key === 'Escape' && range) return select(null);
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by) return undefined;
-    event.preventDefault();
     const last = chosen().counts.length - 1;
-    if (!range) return select([by > 0 ? 0 : last, by > 0 ? 0 : last]);
-    const end = clamped((by > 0 ? range[1] : range[0]) + by, 0, last);
-    if (!event.shiftKey) return select([end, end]);
-    return select([Math.min(range[0], end), Math.max(range[1], end)]);
+    const end = range?.[1];
+    const to = {
+      ArrowLeft: clamped((end ?? last + 1) - 1, 0, last), Home: 0,
+      ArrowRight: clamped((end ?? -1) + 1, 0, last), End: last,
+    }[event.key];
+    if (to === undefined || dragging || event.ctrlKey || event.altKey || event.metaKey) return undefined;
+    event.preventDefault();
+    range = [event.shiftKey && range ? range[0] : to, to];
+    untold = true;
+    return draw();
   };
-  clear.onclick = () => select(null);
+  svg.onkeyup = svg.onblur = () => { // not at every repetition of a key that is held
+    if (untold) tell();
+  };
+  clear.onclick = () => {
+    svg.focus({ focusVisible: false, preventScroll: true }); // the button is about to go
+    select(null);
+  };
+  small.onchange = draw;
   new ResizeObserver(draw).observe(home);
 
   return { show };
