@@ -10,7 +10,7 @@ import numpy as np
 
 from core import runtime
 from core.splats import contributors
-from core.types import Camera
+from core.types import Camera, InputError
 from demos import charts, ui
 from demos import splats_session as sessions
 from demos import splats_views as views
@@ -46,6 +46,8 @@ class Inside:
 
         def pick(request: gr.Request, event: gr.EventData) -> dict:
             session = sessions.of(request)
+            if session.opened.kind != "splats":
+                raise InputError("Points and surfaces have no list: only splats let light through.")
             d = event._data
             camera = camera_of(d["orbit"], int(d["width"]), int(d["height"]))
             shown = replace(session.settings, **d["settings"])  # as the view draws
@@ -53,8 +55,8 @@ class Inside:
 
         def middle(request: gr.Request) -> dict:
             session = sessions.of(request)
-            if session.found is None:
-                return {}
+            if session.found is None or session.opened.kind != "splats":
+                return dict.fromkeys(shown, "")
             camera = session.found.camera
             return self.opened(
                 session.splats, session.settings, camera, (camera.width / 2, camera.height / 2)

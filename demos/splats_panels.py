@@ -144,7 +144,7 @@ class Clean:
             if d.get("low") is not None:
                 session.range = str(d["name"]), float(d["low"]), float(d["high"])
                 session.selected = inside(session.splats, *session.range)
-            return {self.view: views.selection(session)}
+            return {self.status: _selected(session), self.view: views.selection(session)}
 
         # "once" would drop a range that is cleared while it is being shown
         self.histogram.ranged(ui.guard(select, self.status), None, [self.status, self.view],
@@ -165,6 +165,13 @@ class Clean:
 
         crops = [self.rules.widgets[n] for n in CROP_FIELDS]
         self.view.cropped(crop, None, crops, trigger_mode="multiple", **ui.QUIET)
+
+
+def _selected(session: Session) -> str:
+    """What is selected, or nothing."""
+    if session.selected is None:
+        return ""
+    return f"<div>{int(session.selected.sum()):,} splats are selected and lit up in the view.</div>"
 
 
 CROP_FIELDS = ("crop", "crop_low", "crop_high", "crop_centre", "crop_radius_m")

@@ -39,6 +39,7 @@ uniform int mode;
 uniform int crop; // 0 all, 1 a box, 2 a sphere
 uniform vec3 crop_low, crop_high; // corners; or the middle, and the radius three times
 uniform vec2 range; // depth of the colour bar's ends
+uniform float widest; // σ, that a splat may reach at most
 ivec2 at(int k) { return ivec2(k % WIDE, k / WIDE); }
 bool cropped(vec3 p) {
   if (crop == 1) return any(lessThan(p, crop_low)) || any(greaterThan(p, crop_high));
@@ -146,7 +147,7 @@ void main() {
   float longer2 = mean + half_gap;
   float angle = half_gap > 1e-6 * mean ? 0.5 * atan(2.0 * uv, uu - vv) : 0.0;
   float longer = sqrt(longer2), ratio = sqrt(determinant) / longer2;
-  float reach = mode == 2 ? 1.0 : sqrt(max(0.0, 2.0 * log(255.0 * opacity)));
+  float reach = mode == 2 ? 1.0 : min(widest, sqrt(max(0.0, 2.0 * log(255.0 * opacity))));
   vec2 half_box = reach * sqrt(vec2(uu, vv));
   if (mode == 1) {
     longer = dot_px;
@@ -199,7 +200,7 @@ void main() {
     return;
   }
   splat = vec4(unpackHalf2x16(l.z), unpackHalf2x16(l.w).x, opacity);
-  float reach = mode == 1 || mode == 2 ? 1.0 : sqrt(2.0 * log(255.0 * opacity));
+  float reach = mode == 1 || mode == 2 ? 1.0 : min(widest, sqrt(2.0 * log(255.0 * opacity)));
   q = reach * vec2(2 * (gl_VertexID & 1) - 1, (gl_VertexID & 2) - 1);
   vec2 middle = uintBitsToFloat(p.xy), longer = uintBitsToFloat(p.zw);
   vec2 shorter = uintBitsToFloat(l.x) * vec2(-longer.y, longer.x);
@@ -490,8 +491,9 @@ export function renderer(canvas) {
     }
   }
 
-  /** Begins a picture; `advance` draws it. frame: {camera: {eye, right, down, ahead, focal px}, width, height px, mode,
-   *  background, range, crop: {kind, low, high}, and what the programs' uniforms are called}. */
+  /** Begins a picture; `advance` draws it. frame: {width, height px, camera: {eye, right, down,
+   *  ahead, focal px}, mode, background, crop: {kind, low, high} or null, shape of a geometry:
+   *  points, lines or triangles, uniforms: numbers as the programs call them}. */
   function start(frame) {
     const { width, height, camera, background, crop } = frame;
     room();
@@ -525,7 +527,8 @@ export function renderer(canvas) {
     use(programs.project, { ...job.values, first: job.next, count: job.splats, texels,
       degree: Math.min(degree, job.values.degree), dot_px: DOT * job.values.scale,
       tile: picture.tile },
-    { sealed: picture.sealed, order: splats.order, body: splats.body, waves: splats.waves, flags: splats.flags });
+    { sealed: picture.sealed, order: splats.order, body: splats.body, waves: splats.waves,
+      flags: splats.flags });
     gl.drawArrays(gl.TRIANGLES, 0, 3);
 
     gl.bindFramebuffer(gl.FRAMEBUFFER, picture.target);
@@ -537,7 +540,13 @@ export function renderer(canvas) {
     gl.drawElements(gl.TRIANGLES, 6 * count, gl.UNSIGNED_INT, 0);
     gl.disable(gl.BLEND);
     gl.bindVertexArray(plain);
+    job.next += count;
+    if (job.next < job.splats) seal();
+    gl.bindVertexArray(null);
+  }
 
+  /** Marks the tiles behind which nothing can be seen. */
+  function seal() {
     gl.bindFramebuffer(gl.FRAMEBUFFER, picture.seals);
     gl.viewport(0, 0, Math.ceil(job.width / picture.tile), Math.ceil(job.height / picture.tile));
     use(programs.seal, { last: [job.width - 1, job.height - 1], tile: picture.tile },
@@ -546,8 +555,6 @@ export function renderer(canvas) {
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, picture.sealed);
     gl.generateMipmap(gl.TEXTURE_2D);
-    gl.bindVertexArray(null);
-    job.next += count;
   }
 
   function drawMesh() {
@@ -608,10 +615,6 @@ export function renderer(canvas) {
     gl.clear(gl.COLOR_BUFFER_BIT);
   }
 
-  function dispose() {
-    gl.getExtension('WEBGL_lose_context')?.loseContext();
-  }
-
   return { rows, begin, add, setOrder, setFlags, setGeometry, drop, start, advance, busy, present,
-    blank, dispose };
+    blank };
 }

@@ -2,9 +2,9 @@
 //
 // Three hands work side by side. The worker (splat_sort.js) sorts by depth. The graphics card
 // (splat_gl.js) draws. This page only asks: it never waits for either. While the camera moves, a
-// picture may take 60 ms, so it gets as many of the most important splats as that allows, and
-// fewer pixels; when the camera rests, the whole picture is drawn, slice by slice, and shown when
-// it is complete. The camera is orbit_view.js's, so the server means the same one.
+// picture may take 60 ms, so it gets as many of the most important splats as that allows, without
+// their faint rims, and fewer pixels; when the camera rests, the whole picture is drawn, slice by
+// slice, and shown when it is complete. The camera is orbit_view.js's: the server means the same.
 
 import { basis, cut, frustumDepth, frustumPoints, viewOf } from './orbit_view.js';
 import { MAP, MODES, renderer } from './splat_gl.js';
@@ -16,6 +16,7 @@ const REST_MS = 200; // without a movement: it rests
 const TELL_MS = 250; // of rest, then the server is told
 const FEWEST = 16384; // splats while it moves
 const AT_FIRST = 65536; // splats of the first picture of a larger scene; the others follow
+const WIDEST = 2.83; // σ of a splat while it moves: beyond, α is below 1/55
 const COARSEST = 0.5; // of the pixels' number along a side while it moves
 const SPEED = 0.7; // of flying, radii a second; with Shift three times that
 const SLACK = { mouse: 4, pen: 6, touch: 10 }; // css px: less movement is still a click
@@ -30,9 +31,10 @@ const EDGES = [[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1], [
 const BOX_EDGES = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((a) =>
   [1, 2, 4].filter((bit) => !(a & bit)).map((bit) => [a, a | bit]));
 const COARSE = matchMedia('(pointer: coarse)').matches;
-const HINT = COARSE ? 'One finger turns, two move and zoom. Tap a pixel to see why it has its colour.'
-  : 'Drag to turn, Shift-drag to move, wheel to zoom, W A S D Q E to fly. Click a pixel to see why '
-  + 'it has its colour.';
+const HINT = COARSE ? 'One finger turns, two move and zoom.'
+  : 'Drag to turn, Shift-drag to move, wheel to zoom, W A S D Q E to fly.';
+const WHY = `${COARSE ? 'Tap' : 'Click'} a pixel to see why it has its colour.`;
+const COLOURS = 'Cameras: blue ones are learned from, orange dashed ones are held out.';
 const KEYS = 'Arrow keys walk around it, with Shift they move it. W A S D fly, Q and E sink and rise. '
   + 'Plus and minus zoom, Home goes back to the start, P picks the pixel in the middle. The brackets '
   + '[ and ] step through the cameras, Enter jumps to one.';
@@ -55,7 +57,8 @@ const SAYS = {
 const STYLE = `
 .spl { color: var(--body-text-color, #1f2937); font-size: 14px; line-height: 1.4;
   --spl-learned: #56b4e9; --spl-held: #f0ab1a; --spl-line: #ffffff; --spl-halo: #000000; }
-.spl-body:fullscreen { padding: 10px; background: var(--background-fill-primary, #fff); overflow: auto; }
+.spl-body:fullscreen { padding: 10px; overflow: auto;
+  background: var(--background-fill-primary, #fff); }
 .spl-stage { position: relative; margin: 8px 0; border-radius: 4px; overflow: hidden; }
 .spl-body:fullscreen .spl-stage { margin: 8px auto; }
 .spl-stage canvas { display: block; position: absolute; inset: 0; width: 100%; height: 100%; }
@@ -97,6 +100,7 @@ const STYLE = `
   font: inherit; color: inherit; border: 1px solid var(--border-color-primary, #d4d4d8);
   background: var(--input-background-fill, #fff); }
 .spl input[type=number] { width: 84px; }
+.spl select { appearance: auto; }
 .spl .spl-row.spl-wide { gap: 4px 18px; }
 .spl details { margin-top: 6px; }
 .spl summary { display: inline-flex; align-items: center; min-height: 32px; cursor: pointer;
@@ -137,7 +141,7 @@ const HTML = `<style>${STYLE}</style><div class="spl"><div class="spl-body" hidd
     <div class="spl-row spl-crop"><label>Crop <select data-set="crop"><option value="">nothing</option>
       <option value="box">to a box</option><option value="sphere">to a sphere</option></select></label>
       <span class="spl-row spl-numbers"></span></div></details>
-  <div class="spl-foot"><span class="spl-says"></span> <span>${HINT}</span></div></div>
+  <div class="spl-foot"></div></div>
   <div class="spl-wrong" role="alert" hidden></div><div class="spl-empty"></div></div>`;
 
 // ---------------------------------------------------------------- small things
@@ -210,6 +214,10 @@ export function mount(home, { emit, url }) {
   const start = () => (upside ? flipped(scene.start) : scene.start);
 
   function show(value) {
+    if (value && value.key !== scene?.key) {
+      trouble = ''; // it was the other scene's; a browser without WebGL says so again
+      find('.spl-wrong').hidden = true;
+    }
     find('.spl-body').hidden = !value || Boolean(trouble);
     find('.spl-empty').textContent = value ? '' : 'No scene yet.';
     if (!value) {
@@ -334,7 +342,9 @@ export function mount(home, { emit, url }) {
     told('count', info ? `${counted(wanted())} of ${counted(info.n)}` : '');
     told('degree', inputs.degree.value);
     told('scale', scale().toFixed(2));
-    find('.spl-says').textContent = SAYS[mode];
+    const held = scene?.frusta?.some((frustum) => frustum.held);
+    find('.spl-foot').textContent = [SAYS[mode], HINT, geometry() ? '' : WHY, held ? COLOURS : '']
+      .join(' ');
     over.setAttribute('aria-label', `The scene in 3-D${frusta.length ? `, with ${frusta.length} cameras`
       : ''}. ${KEYS}`);
   }
@@ -354,6 +364,7 @@ export function mount(home, { emit, url }) {
   function resize() {
     const room = Math.floor(find('.spl').getBoundingClientRect().width);
     if (!scene || !room) return;
+    if (!worker && scene.url && !trouble) load();
     const full = document.fullscreenElement === find('.spl-body');
     const stage = find('.spl-stage');
     if (full) {
@@ -425,7 +436,7 @@ export function mount(home, { emit, url }) {
   }
 
   function tick(now) {
-    if (!home.isConnected) return dispose();
+    if (!home.isConnected) return forget(); // should it come back, `resize` loads it again
     if (!ready || !orbit || !width || !inSight || document.hidden) return;
     fly(now);
     const fast = performance.now() - movedAt < REST_MS;
@@ -472,8 +483,8 @@ export function mount(home, { emit, url }) {
         ?? (info.faces ? 'triangles' : 'points'),
       uniforms: { degree: Number(inputs.degree.value), scale: scale(),
         near: geometry() ? 0.005 * orbit.radius : near(), dim: inputs.half.checked ? 0.5 : 1,
-        selecting: Boolean(scene.selected), range: job.range,
-        point_px: Math.max(1, 2.5 * scale() * (canvas.width / width)) } });
+        selecting: Boolean(scene.selected), range: job.range, widest: fast ? WIDEST : 100,
+        point_px: Math.max(1, 3 * scale() * (canvas.width / width)) } });
   }
 
   function draw() {
@@ -547,11 +558,6 @@ export function mount(home, { emit, url }) {
     });
   }
 
-  function dispose() {
-    forget();
-    card?.dispose();
-    card = null;
-  }
 
   // ------------------------------------------------------------ lines over the picture
 
@@ -935,7 +941,9 @@ export function mount(home, { emit, url }) {
     },
     fill: () => {
       if (document.fullscreenElement) document.exitFullscreen();
-      else find('.spl-body').requestFullscreen?.().catch(() => say('This browser refuses full screen.'));
+      else {
+        find('.spl-body').requestFullscreen?.().catch(() => say('The browser refuses full screen.'));
+      }
     },
   };
   for (const button of home.querySelectorAll('[data-do]')) {
