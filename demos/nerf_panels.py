@@ -13,11 +13,12 @@ import gradio as gr
 import numpy as np
 
 from core import figures, runtime
+from core.geometry import save_geometry
 from core.metrics import psnr
 from core.nerf import FIELDS, Field, Seen, render, save
 from core.nerf.film import camera_path, film, orbit_path
 from core.nerf.mesh import to_mesh
-from core.nerf.outputs import to_cloud, up_of, write_cloud, write_mesh
+from core.nerf.outputs import to_cloud, up_of
 from core.nerf.run import SCORE_HELP, Given, Run, made, scored
 from core.nerf.together import (
     EXPERIMENT_HELP,
@@ -302,12 +303,12 @@ def _modelled(
         return _splatted(session, field, many, folder, progress)
     if kind == "mesh":
         mesh = to_mesh(field, found, resolution=detail, progress=progress)
-        paths = [write_mesh(mesh, folder / f"mesh.{end}") for end in ("glb", "ply", "obj")]
+        paths = [save_geometry(folder / f"mesh.{end}", mesh) for end in ("glb", "ply", "obj")]
         data = pack_geometry(mesh.points, mesh.colours, mesh.faces)
         words = f"{len(mesh.points):,} corners, {len(mesh.faces):,} triangles."
     else:
         cloud = to_cloud(field, found, n=many, progress=progress)
-        paths = [write_cloud(cloud, folder / "cloud.ply")]
+        paths = [save_geometry(folder / "cloud.ply", cloud)]
         data = pack_geometry(cloud.points, cloud.colours)
         words = f"{len(cloud.points):,} points."
     session.files |= {path.name: path for path in paths}

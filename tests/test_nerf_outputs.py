@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from core.cameras import look_at, orbit, project, rays, resized
+from core.geometry import Cloud, Mesh, save_geometry
 from core.metrics import psnr
 from core.nerf import Field, NerfSettings, Views, render, score, train
 from core.nerf.film import camera_path, film, orbit_path
 from core.nerf.mesh import to_mesh
-from core.nerf.outputs import Cloud, Mesh, thinned, to_cloud, up_of, write_cloud, write_mesh
+from core.nerf.outputs import thinned, to_cloud, up_of
 from core.types import Camera, InputError
 
 torch = pytest.importorskip("torch")
@@ -226,19 +227,19 @@ TRIANGLE = Mesh(
 
 
 def test_glb_stands_upright_with_linear_colours(tmp_path):
-    path = write_mesh(TRIANGLE, tmp_path / "a.glb")
+    path = save_geometry(tmp_path / "a.glb", TRIANGLE)
     (read,) = trimesh.load_scene(path).geometry.values()
     assert np.allclose(read.vertices, [[0, 0, 0], [1, 0, 0], [0, 2, 0]], atol=1e-6)
     # sRGB 188 is half the light: ((188/255 + 0.055)/1.055)^2.4 = 0.503
     assert read.visual.vertex_attributes["color"][0, 0] in (128, 129)
     tipped = replace(TRIANGLE, up=(1.0, 0.0, 0.0))
-    (read,) = trimesh.load_scene(write_mesh(tipped, tmp_path / "b.glb")).geometry.values()
+    (read,) = trimesh.load_scene(save_geometry(tmp_path / "b.glb", tipped)).geometry.values()
     assert np.allclose(read.vertices[1], [0, 1, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["ply", "obj"])
 def test_ply_and_obj_keep_world_and_colours(tmp_path, kind: str):
-    read = trimesh.load_mesh(write_mesh(TRIANGLE, tmp_path / f"a.{kind}"), process=False)
+    read = trimesh.load_mesh(save_geometry(tmp_path / f"a.{kind}", TRIANGLE), process=False)
     assert np.allclose(read.vertices, TRIANGLE.points)
     assert np.array_equal(read.faces, TRIANGLE.faces)
     assert np.abs(read.visual.vertex_colors[:, :3].astype(int) - TRIANGLE.colours).max() <= 1
@@ -246,11 +247,11 @@ def test_ply_and_obj_keep_world_and_colours(tmp_path, kind: str):
 
 def test_cloud_file_and_unknown_endings(tmp_path):
     cloud = Cloud(TRIANGLE.points, TRIANGLE.colours)
-    read = trimesh.load(write_cloud(cloud, tmp_path / "c.ply"))
+    read = trimesh.load(save_geometry(tmp_path / "c.ply", cloud))
     assert np.array_equal(read.vertices, cloud.points)
     assert np.array_equal(read.colors[:, :3], cloud.colours)
     with pytest.raises(InputError):
-        write_mesh(TRIANGLE, tmp_path / "a.stl")
+        save_geometry(tmp_path / "a.step", TRIANGLE)
 
 
 # ---------------------------------------------------------------- Gaussians

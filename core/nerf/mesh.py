@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from core.cameras import project, rays
+from core.geometry import Mesh
 from core.nerf import march
-from core.nerf.outputs import Mesh, looks, part, some_cameras, up_of
+from core.nerf.outputs import looks, part, some_cameras, up_of
 from core.nerf.types import Seen, Views
 from core.nerf.volume import weights
 from core.types import Camera, InputError, Progress, silent

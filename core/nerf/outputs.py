@@ -4,20 +4,19 @@ A field has no surface, only density. But every training camera sees one: the de
 light is stopped. These depths, put back into space, are where points, Gaussians and meshes start.
 Colours have their light in them already, as photographs do, so viewers must add none.
 
-Files keep the cameras' own world and unit, except .glb: glTF wants y up.
+`core.geometry.save_geometry` writes them, in the cameras' own world and unit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.cameras import pixel_centres, resized, unproject
+from core.geometry import Cloud
 from core.nerf.march import render
 from core.nerf.types import Seen, Views
 from core.types import Camera, InputError, Progress, silent
@@ -28,31 +27,6 @@ if TYPE_CHECKING:
 MOST_VIEWS = 48  # training cameras that are asked; more of them see hardly more
 OPAQUE = 0.9  # opacity from which a pixel shows a surface
 JUMP = 0.04  # share of depth by which neighbouring pixels of one surface may differ
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """points (P, 3) float32 in the cameras' unit; colours (P, 3) uint8 sRGB; up (3,): upright."""
-
-    points: np.ndarray
-    colours: np.ndarray
-    up: tuple[float, float, float] = (0.0, 0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        if self.points.shape != self.colours.shape or self.points.shape[1:] != (3,):
-            raise ValueError("cloud: points and colours are (P, 3)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mesh(Cloud):
-    """A cloud whose points are joined: faces (F, 3) int32, anticlockwise as seen from outside."""
-
-    faces: np.ndarray
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.faces.ndim != 2 or self.faces.shape[1] != 3:
-            raise ValueError("mesh: faces are (F, 3)")
 
 
 def to_cloud(
@@ -178,76 +152,3 @@ def _asked(n: int) -> int:
     if n < 1:
         raise InputError(f"{n} points show nothing. Ask for at least one.")
     return n
-
-
-# ---------------------------------------------------------------- files
-
-
-def write_cloud(cloud: Cloud, path: str | Path) -> Path:
-    """A binary .ply in the cameras' world and unit."""
-    import trimesh
-
-    path = Path(path)
-    made = trimesh.PointCloud(cloud.points, _opaque(cloud.colours))
-    path.write_bytes(cast(bytes, made.export(file_type="ply")))
-    return path
-
-
-def write_mesh(mesh: Mesh, path: str | Path) -> Path:
-    """A surface as .glb (turned so that up is y), .ply or .obj, by the path's ending.
-
-    Vertex colours are sRGB in .ply and .obj, and linear in .glb, as glTF has it. Raises InputError
-    for another ending.
-    """
-    import trimesh
-    from trimesh.exchange.gltf import export_glb
-
-    path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in (".glb", ".ply", ".obj"):
-        raise InputError(f"A mesh can't be written as {path.suffix!r}. Choose .glb, .ply or .obj.")
-    glb = kind == ".glb"
-    if glb:
-        mesh = replace(
-            mesh, points=mesh.points @ _upright(mesh.up).T, colours=_linear(mesh.colours)
-        )
-    made = trimesh.Trimesh(
-        mesh.points, mesh.faces, vertex_colors=_opaque(mesh.colours), process=False, validate=False
-    )
-    if glb:
-        data = export_glb(trimesh.Scene([made]), tree_postprocessor=_unlit)
-        path.write_bytes(cast(bytes, data))
-        return path
-    data = cast(str | bytes, made.export(file_type=kind[1:]))
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return path
-
-
-def _unlit(tree: dict) -> None:
-    """Tell viewers to draw vertex colours as they are, from both sides."""
-    tree["materials"] = [{"extensions": {"KHR_materials_unlit": {}}, "doubleSided": True}]
-    tree["extensionsUsed"] = ["KHR_materials_unlit"]
-    for made in tree["meshes"]:
-        for primitive in made["primitives"]:
-            primitive["material"] = 0
-
-
-def _upright(up: tuple[float, float, float]) -> np.ndarray:
-    """The rotation (3, 3) that takes `up` to y by the shortest way; z comes to lie along y, and
-    what was ahead (y) points away from the viewer (−z)."""
-    from scipy.spatial.transform import Rotation
-
-    to_z = Rotation.align_vectors([[0, 0, 1]], [up])[0]
-    return np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]) @ to_z.as_matrix()
-
-
-def _opaque(colours: np.ndarray) -> np.ndarray:
-    """RGBA (P, 4) uint8: given three channels, trimesh would take some arrays for floats."""
-    return np.column_stack([colours, np.full(len(colours), 255, np.uint8)])
-
-
-def _linear(colours: np.ndarray) -> np.ndarray:
-    """sRGB uint8 as linear uint8: glTF's vertex colours are amounts of light."""
-    c = np.arange(256) / 255
-    light = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    return np.rint(255 * light).astype(np.uint8)[colours]

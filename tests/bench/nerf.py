@@ -16,10 +16,10 @@ from pathlib import Path
 
 from core import runtime
 from core.cameras import resized
+from core.geometry import save_geometry
 from core.nerf import FIELDS, NerfSettings, Trained, Views, render, score, train
 from core.nerf.loading import load_views
 from core.nerf.mesh import to_mesh
-from core.nerf.outputs import write_mesh
 from core.nerf.rendered import from_scene
 from core.scenes import scene
 
@@ -78,7 +78,7 @@ def real(seconds: float) -> None:
     said(f"plush, 18 dB within {seconds:g} s", f"{db:.2f} dB, SSIM {ssim:.3f}, {last.step} steps, "
          f"{len(views.test)} held out", db >= 18)  # fmt: skip
     mesh = to_mesh(last.field, views, resolution=160)
-    print(f"its mesh: {len(mesh.points)} corners -> {write_mesh(mesh, OUT / 'plush.glb')}")
+    print(f"its mesh: {len(mesh.points)} corners -> {save_geometry(OUT / 'plush.glb', mesh)}")
 
 
 def said(name: str, value: str, met: bool) -> None:
