@@ -311,9 +311,10 @@ def test_every_look_inside_tab_draws(page):
 
 
 def test_other_views_of_the_result(page):
-    with page.expect_response(lambda answer: answer.url.endswith(".glb")) as model:
+    with page.expect_response(lambda answer: answer.url.endswith("packed.bin")) as model:
         tab(page, "Point cloud")
-    assert model.value.ok and model.value.body()[:4] == b"glTF"
+    assert model.value.ok and model.value.body()[:4] == b"SLGM"
+    page.locator("canvas:visible").first.wait_for()
     tab(page, "Rectification")
     page.locator("figcaption:visible", has_text="Overlap").wait_for()
     lines = page.locator("figcaption:visible").all_inner_texts()
