@@ -17,7 +17,7 @@ from core.splats.harmonics import Y0, basis
 from core.splats.types import Splats
 from core.types import Camera, InputError, Progress, silent
 
-SIDE_PX = 192  # of the pictures in which light is measured
+SIDE_PX = 160  # of the pictures in which light is measured
 AT_ONCE = 4  # pictures rendered between two words of progress
 NEARLY, SIGMAS = 0.01, 2.0  # a Gaussian is seen if the depth there is its own: share, and its size
 RIDGE = (0.3, 1.0, 2.0)  # of degree 1 to 3: views are few, and waves nobody saw shall stay flat
@@ -25,7 +25,7 @@ DEGREE = 3
 
 
 def from_scene(
-    scene: Scene, n: int = 40_000, n_views: int = 16, seed: int = 0, progress: Progress = silent
+    scene: Scene, n: int = 40_000, n_views: int = 12, seed: int = 0, progress: Progress = silent
 ) -> Splats:
     """At most n Gaussians on the scene's surfaces, colour degree 3, fitted to n_views exact views.
 

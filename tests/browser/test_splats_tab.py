@@ -92,10 +92,13 @@ def test_selected_splats_go_and_come_back(page):
     wait_for_count(page, before - chosen)
     press(page, "Undo")
     wait_for_count(page, before)
+    about = page.locator("p", has_text="98 % of them").filter(has_text=f"{before:,} splats")
+    about.wait_for()  # the histogram is that of all of them again
     plot.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
-    lit.wait_for()
+    two = words.inner_text().split(" of ")[0]
+    page.get_by_text(f"{two} splats are selected").wait_for()
     page.keyboard.press("Escape")
     lit.wait_for(state="hidden")
     assert words.inner_text().startswith("Drag")
