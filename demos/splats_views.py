@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from core.nerf.training import on_white
 from core.splats import Contributors, render
-from core.splats.fitting import drawn_as, on_white, score
+from core.splats.fitting import drawn_as, score
 from core.splats.packed import pack, sent
 from core.splats.render import renderer
 from core.splats.run import SCORE_HELP, Opened, Viewed, camera_of, looks_at

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -243,11 +243,18 @@ class Watch:
 
 def score(field: Field, views: Views, which: Sequence[int]) -> tuple[float, float]:
     """Mean PSNR in dB and mean SSIM (Wang et al. 2004) of the views at the places `which`."""
+    return mean_score(lambda camera: march.render(field, camera).rgb, views, which)
+
+
+def mean_score(
+    draw: Callable[[Camera], np.ndarray], views: Views, which: Sequence[int]
+) -> tuple[float, float]:
+    """The same of anything that draws what a camera sees, (H, W, 3) uint8. NaN of no views."""
     from skimage.metrics import structural_similarity
 
     found = []
     for k in which:
-        seen, truth = march.render(field, views.cameras[k]).rgb, on_white(views.images[k])
+        seen, truth = draw(views.cameras[k]), on_white(views.images[k])
         side = min(7, (min(truth.shape[:2]) - 1) // 2 * 2 + 1)
         ssim: Any = structural_similarity(seen, truth, channel_axis=2, win_size=side)
         found.append((psnr(seen, truth), float(ssim)))

@@ -21,7 +21,7 @@ import numpy as np
 
 from core import runtime
 from core.metrics import psnr
-from core.nerf.training import on_white
+from core.nerf.training import mean_score, on_white
 from core.nerf.types import Views
 from core.splats.density import Adam, Pull, round_of
 from core.splats.project import project, tensors
@@ -281,16 +281,5 @@ class Watch:
 
 def score(splats: Splats, views: Views, which: Sequence[int]) -> tuple[float, float]:
     """Mean PSNR in dB and mean SSIM (Wang et al. 2004) of the views at the places `which`."""
-    from skimage.metrics import structural_similarity
-
-    found = []
-    for k in which:
-        seen = render(splats, views.cameras[k], drawn_as(views)).rgb
-        truth = on_white(views.images[k])
-        side = min(7, (min(truth.shape[:2]) - 1) // 2 * 2 + 1)
-        ssim: Any = structural_similarity(seen, truth, channel_axis=2, win_size=side)
-        found.append((psnr(seen, truth), float(ssim)))
-    if not found:
-        return math.nan, math.nan
-    db, ssim = np.mean(found, 0)
-    return float(db), float(ssim)
+    drawing = drawn_as(views)
+    return mean_score(lambda camera: render(splats, camera, drawing).rgb, views, which)

@@ -16,6 +16,7 @@ from core.cameras import look_at
 from core.geometry import Cloud, Mesh
 from core.images import digest
 from core.metrics import psnr
+from core.nerf.run import SCENES
 from core.recipe import Recipe
 from core.splats import lit, loading, shapes, sog
 from core.splats.render import render
@@ -23,14 +24,6 @@ from core.splats.types import Rendered, RenderSettings, Splats
 from core.types import Camera, InputError, Progress, Settings, setting, silent
 
 SOURCES = {"scene": "A rendered scene", "file": "Your own file", "shelf": "From another tab"}
-SCENES = {
-    "tabletop": "Tabletop",
-    "mirror": "Mirror ball",
-    "thin": "Thin structures",
-    "gallery": "Gallery wall",
-    "street": "Street of boxes",
-    "terrain": "Hills",
-}
 UPS = {
     "auto": "As the kind of file has it", "+y": "+y", "-y": "−y", "+z": "+z", "-z": "−z",
     "+x": "+x", "-x": "−x",

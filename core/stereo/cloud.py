@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.geometry import to_linear
 from core.stereo.types import StereoResult
 from core.types import METRES, InputError, Rig
 
@@ -208,7 +209,7 @@ def write_glb(cloud: Cloud, path: str | Path) -> Path:
     import trimesh
 
     vertices = cloud.metres() * GLTF_AXES
-    return _export(trimesh.PointCloud(vertices, _linear(cloud.colours)), path)
+    return _export(trimesh.PointCloud(vertices, to_linear(cloud.colours)), path)
 
 
 def write_mesh_glb(mesh: Mesh, path: str | Path) -> Path:
@@ -219,7 +220,7 @@ def write_mesh_glb(mesh: Mesh, path: str | Path) -> Path:
     made = trimesh.Trimesh(
         vertices,
         mesh.faces,
-        vertex_colors=_linear(mesh.cloud.colours),
+        vertex_colors=to_linear(mesh.cloud.colours),
         process=False,
         validate=False,
     )
@@ -241,10 +242,3 @@ def _export(geometry: Geometry, path: str | Path) -> Path:
     path = Path(path)
     path.write_bytes(export_glb(trimesh.Scene([geometry]), tree_postprocessor=unlit))
     return path
-
-
-def _linear(colours: np.ndarray) -> np.ndarray:
-    """sRGB uint8 as linear uint8: glTF's vertex colours are amounts of light."""
-    c = np.arange(256) / 255
-    light = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    return np.rint(255 * light).astype(np.uint8)[colours]

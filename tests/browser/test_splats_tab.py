@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -157,6 +158,12 @@ def test_all_is_taken_away_and_a_link_brings_the_view_back(page, open_page, url)
     link = page.get_by_label("Link that restores these settings").input_value()
     assert "eye=" in link and "view_px=32" in link
     panel(page, "Take away")
+    other = open_page(link, height=1200)
+    other.locator(".headline", has_text="splats").first.wait_for(timeout=SLOW)
+    panel(other, "Take away")
+    again = other.get_by_label("Link that restores these settings").input_value()
+    asked, found = (parse_qs(urlsplit(a).query) for a in (link, again))
+    assert found["eye"] == asked["eye"] and found["target"] == asked["target"]
 
 
 def give(page, path):
