@@ -138,20 +138,31 @@ class Watch:
             self.faults.append(f"{response.status} for {response.url}")
 
 
+@pytest.fixture(autouse=True)
+def _close_pages(request):
+    """Pages that a test opened are closed with it: one left open keeps its work going on the
+    server. Those of longer-lived fixtures stay."""
+    if "browser" not in request.fixturenames:
+        yield
+        return
+    browser = request.getfixturevalue("browser")
+    before = list(browser.contexts)
+    yield
+    for context in browser.contexts:
+        if context not in before:
+            context.close()
+
+
 @pytest.fixture(scope="session")
 def open_page(browser):
     """`open_page(url, width=1280, **context options)`: a page and what it does wrong."""
-    contexts = []
 
     def open_page(url, width=1280, height=900, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.watch = Watch(page)
         page.goto(url)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
