@@ -26,7 +26,8 @@ test: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	rm -f demos/widgets/*.pyi  # Gradio writes these stubs at import and doesn't keep them fresh
 	$(VENV)/bin/pyright
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -m "not browser" -n 2 --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest -m browser $(ARGS)  # alone: they wait for pages that others would slow down
 
 screenshots: $(VENV)/.dev
 	$(PYTHON) -m tests.browser.screenshots

@@ -191,7 +191,7 @@ def test_browser_and_server_project_alike(page, about):
           const { own, pixel } = viewOf(about, width, height);
           return points.map((p) => [...pixel(own(p)), own(p)[2]]);
         }""",
-        [static_url("orbit_view.js"), about, WIDTH, HEIGHT, points.tolist()],
+        [static_url("orbit_camera.js"), about, WIDTH, HEIGHT, points.tolist()],
     )
     seen = z > 0.1
     assert seen.sum() > 20
@@ -232,7 +232,7 @@ def test_a_line_is_cut_where_it_passes_the_eye(page):
           const { cut } = await import(module);
           return lines.map(([a, b]) => cut(a, b, 1));
         }""",
-        [static_url("orbit_view.js"), lines],
+        [static_url("orbit_camera.js"), lines],
     )
     assert cuts == [[[2, 4, 1], [4, 8, 3]], [[4, 8, 3], [2, 4, 1]], lines[2], None]
 
@@ -379,15 +379,17 @@ def test_a_slow_server_is_not_flooded_and_ends_with_the_last_place(page):
     drag(page, (20, 0))
     page.wait_for_timeout(200)
     before = [e["detail"] for e in page.evaluate("told")]
-    assert len(before) == 2  # two are on their way and no picture has come
+    # Of all the moves two are on their way, since no picture has come; on a slow machine the first
+    # may have been asked for again by now.
+    assert 2 <= len(before) <= 3
     show(page, key="a", image=plain((4, 4), (9, 9, 9)), image_for=before[-1])
     after = told(page)
-    assert len(after) == 3
+    assert len(after) == len(before) + 1
     assert after[-1]["azimuth_deg"] == pytest.approx(-70 - 200 * 60 / WIDTH, abs=1e-6)
     # The answer is a picture of another place: requests overtook each other. It is told once more.
     show(page, key="a", image=plain((4, 4), (9, 9, 9)), image_for=before[0])
     page.wait_for_timeout(2600)
-    assert told(page)[2:] == [after[-1]] * 2
+    assert told(page)[len(before) :] == [after[-1]] * 2
 
 
 def test_a_finger_turns_and_two_zoom(orbit_app, open_page):

