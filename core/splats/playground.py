@@ -17,7 +17,7 @@ import numpy as np
 
 from core.cameras import project
 from core.splats.harmonics import Y0, Y1
-from core.splats.project import DILATION_PX2, FAINTEST, LARGEST_LOG, _rim, rotation_of
+from core.splats.project import DILATION_PX2, FAINTEST, LARGEST_LOG, rotation_of, slope_limits
 from core.splats.types import Splats
 from core.types import Camera, InputError, Settings, setting
 
@@ -140,7 +140,7 @@ def explain_splat(splats: Splats, index: int, camera: Camera) -> One:
     if NEAREST_M > Z:
         raise InputError("The Gaussian's middle isn't in front of the camera. Move one of them.")
     slope = np.array([X, Y]) / Z
-    low, high = (t.numpy() for t in _rim(camera, torch.device("cpu")))
+    low, high = (t.numpy() for t in slope_limits(camera, torch.device("cpu")))
     taken = slope.clip(low, high)
     J = camera.K[:2, :2] @ np.column_stack([np.eye(2), -taken]) / Z
     on_picture = J @ turn @ spread

@@ -107,7 +107,7 @@ def _project(
     xy = slope @ K[:2, :2].T + K[:2, 2]
 
     # J at the mean, or at the rim if that lies too far out; its rows (M, 2, 3), in the world's axes
-    low, high = _rim(camera, device)
+    low, high = slope_limits(camera, device)
     rim = slope.clamp(low, high)
     eye = torch.eye(2, dtype=torch.float64, device=device).expand(len(z), 2, 2)
     J = K[:2, :2] @ torch.cat([eye, -rim[:, :, None]], 2) / z[:, None, None]
@@ -146,8 +146,12 @@ def rotation_of(quats: Tensor) -> Tensor:
     return torch.stack(rows, 1).view(-1, 3, 3)
 
 
-def _rim(camera: Camera, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The least and the greatest x/z and y/z (2,) at which J is taken."""
+def slope_limits(camera: Camera, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The least and the greatest x/z and y/z (2,) at which J is taken, float64.
+
+    They lie outside the picture's edges by OUTSIDE of half its size: of a splat farther off, J is
+    taken there, or it would make the ellipse far too long.
+    """
     import torch
 
     corners = np.array([[0, 0, 1], [camera.width, 0, 1], [0, camera.height, 1],

@@ -8,6 +8,7 @@ never mentions the value, because Gradio redraws a template that does, and the c
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,18 @@ const emit = (name, detail) => { if (events.includes(name)) trigger(name, detail
 
 
 def static_url(name: str) -> str:
-    """Where the browser finds a file of this folder; `?v=` changes when the file does.
+    """Where the browser finds a module of this folder; `?v=` changes when any of them does.
+
+    A browser may keep what it got from an address, so no module may be had without the version.
+    Hence modules don't import each other with a plain `import … from`, which would lose it, but
+    hand it on: `await import(`./other.js${search}`)`, search being that of their own address.
 
     The app must have called `gr.set_static_paths` with this folder. The address leaves out the
     root path of a Space or proxy, which only the page knows: the bridge above adds it.
     """
-    path = HERE / name
-    return f"/gradio_api/file={quote(path.as_posix())}?v={int(path.stat().st_mtime)}"
+    modules = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.js")))
+    version = hashlib.sha256(modules).hexdigest()[:12]
+    return f"/gradio_api/file={quote((HERE / name).as_posix())}?v={version}"
 
 
 class Widget(gr.HTML):

@@ -3,7 +3,7 @@
 A picture of a radiance field takes the server a tenth of a second; a wireframe takes the browser a
 millisecond. So the browser owns the camera, draws the lines at once, and tells the server where it
 stands; pictures follow as they come. Both must mean the same camera by the same six numbers, the
-*orbit*, so its definition stands here, in `camera_of`, and once more in orbit_view.js.
+*orbit*, so its definition stands here, in `camera_of`, and once more in orbit_camera.js.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@
 // scenes that is most of it. Between two slices a long picture can stop and let the page live.
 // Quads are plain triangles with gl_VertexID, not instances: software draws these four times as fast.
 
-import { BODY, WIDE, texelsOf } from './splat_data.js';
+const { search } = new URL(import.meta.url); // the version: see base.py
+const { BODY, WIDE, texelsOf } = await import(`./splat_data.js${search}`);
 
 export const MODES = ['Splats', 'Points', 'Rings', 'Depth', 'Normals', 'Opacity'];
 const DOT = 1.5; // px, the radius of a splat shown as a point

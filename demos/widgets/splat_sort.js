@@ -4,13 +4,14 @@
 // million takes a tenth of a second; here that is nobody's tenth but the worker's, and meanwhile
 // the page draws with the order of a moment ago.
 //
-// In: {load: url, rows} once, rows: the height of the largest texture; {flags: {selected, hidden}};
-// {sort: {eye, ahead, near, count, off, stamp}}. Out: {progress}; {scene}, then {chunk}s or the
-// arrays of a geometry, then {ready}; {flags}; {order, count, asked, near, far, stamp};
-// {failed: text}.
+// Out: {awake}, and what is sent before that may be lost. In: {load: url, rows} once, rows: the
+// height of the largest texture; {flags: {selected, hidden}}; {sort: {eye, ahead, near, count, off,
+// stamp}}. Out: {progress}; {scene}, then {chunk}s or the arrays of a geometry, then {ready};
+// {flags}; {order, count, asked, near, far, stamp}; {failed: text}.
 
-import { BODY, CHUNK, WIDE, boundsOf, byRank, chunkOf, edgesOf, flagsOf, meansOf, parse, texelsOf }
-  from './splat_data.js';
+const { search } = new URL(import.meta.url); // the version: see base.py
+const { BODY, CHUNK, WIDE, boundsOf, byRank, chunkOf, edgesOf, flagsOf, meansOf, parse, texelsOf }
+  = await import(`./splat_data.js${search}`);
 
 const EVERY_MS = 100; // between two words of progress
 const [SAMPLE, SHARES] = [2000, [0.02, 0.98]]; // of all depths: the ends of the colour bar
@@ -32,6 +33,7 @@ onmessage = async ({ data }) => {
     postMessage({ failed: error.message });
   }
 };
+postMessage({ awake: true });
 
 async function load(url, rows) {
   const buffer = await fetched(url);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -372,24 +373,23 @@ def test_wheel_keys_and_ways_back(page):
 
 def test_a_slow_server_is_not_flooded_and_ends_with_the_last_place(page):
     page.evaluate("slow = true")
-    drag(page, (20, 0))
-    page.wait_for_timeout(200)
-    drag(page, (20, 0))
-    page.wait_for_timeout(200)
-    drag(page, (20, 0))
-    page.wait_for_timeout(200)
+    began = time.monotonic()
+    for _ in range(3):
+        drag(page, (20, 0))
+        page.wait_for_timeout(200)
     before = [e["detail"] for e in page.evaluate("told")]
-    # Of all the moves two are on their way, since no picture has come; on a slow machine the first
-    # may have been asked for again by now.
-    assert 2 <= len(before) <= 3
+    # Two may be on their way while no picture has come, and one more a second, in case it is lost.
+    assert 2 <= len(before) <= 3 + (time.monotonic() - began)
     show(page, key="a", image=plain((4, 4), (9, 9, 9)), image_for=before[-1])
+    last = pytest.approx(-70 - 200 * 60 / WIDTH, abs=1e-6)
+    page.wait_for_timeout(300)
     after = told(page)
-    assert len(after) == len(before) + 1
-    assert after[-1]["azimuth_deg"] == pytest.approx(-70 - 200 * 60 / WIDTH, abs=1e-6)
+    assert after[-1]["azimuth_deg"] == last
     # The answer is a picture of another place: requests overtook each other. It is told once more.
     show(page, key="a", image=plain((4, 4), (9, 9, 9)), image_for=before[0])
     page.wait_for_timeout(2600)
-    assert told(page)[len(before) :] == [after[-1]] * 2
+    again = told(page)[len(after) :]
+    assert again and all(place == after[-1] for place in again)
 
 
 def test_a_finger_turns_and_two_zoom(orbit_app, open_page):
