@@ -8,21 +8,26 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 import numpy as np
 
 from core import images, runtime, scenes
 from core.nerf.run import Given, ViewSettings
+from core.recipe import Recipe, from_link
 from core.runtime import Done, Part, Tick
+from core.splats import render
 from core.splats.fit_image import FitImageSettings, FittedImage, fit_image
-from core.splats.fitting import FitSettings
+from core.splats.fitting import FitSettings, drawn_as
 from core.splats.learned import FIT_HELP, Learned, learn
+from core.splats.types import Rendered
 from core.stereo.pictures import colour_map
 from core.types import InputError
-from demos import charts, markup, ui
+from demos import charts, markup, nerf_views, splats_views, ui
 from demos import splats_session as sessions
 from demos.splats_session import Session
+from demos.widgets.orbit_view import OrbitView
 from demos.widgets.photo import photo
 
 ERROR_LIMIT = 64  # of 255, where the error's scale ends
@@ -53,6 +58,7 @@ class Fit:
                     self.controls.draw_rest()
                 with gr.Column(scale=5, min_width=320):
                     self.headline = ui.text(elem_classes="headline")
+                    self.view = OrbitView()
                     self.pictures = ui.text()
                     self.curves = ui.text()
                     self.scores = ui.text()
@@ -93,29 +99,35 @@ class Fit:
             if session.fitting:
                 raise InputError("This page fits already. Stop it first.")
             known = session.learned if session.go_on else None
-            session.go_on = False
+            session.go_on, session.live.rate = False, settings.rate
             begun = {"views": known.views, "splats": known.shot.splats} if known else {}
-            events = runtime.stream(learn, source, settings, Given(tuple(paths or ())), **begun)
-            last: Learned | None = None
+            if known is None:
+                session.live.look = None  # where the last scene was looked at from
+            events = runtime.stream(learn, source, settings, Given(tuple(paths or ())),
+                                    live=session.live, **begun)  # fmt: skip
+            last, first = None, False
             with session.fits(), contextlib.closing(events):
                 try:
                     for event in events:
                         if not isinstance(event, Tick) and event.value is not None:
+                            first = last is None and known is None
                             last = event.value
+                            session.watch(last, first)
                         if isinstance(event, Part):
-                            yield Part((session, last))
+                            yield Part((session, last, first))
                         elif isinstance(event, Tick):
                             yield event
                 finally:
                     if last is not None:  # stopped: what is there by now can be looked at, too
                         session.take_fit(last)
             if last is not None:
-                yield Done((session, last))
+                yield Done((session, last, False))
 
-        def told(value: tuple[Session, Learned]) -> dict:
-            session, found = value
+        def told(value: tuple[Session, Learned, bool]) -> dict:
+            session, found, first = value
             shown = {
                 self.headline: headline(found),
+                self.view: orbit_value(session, found.shot.look, whole=first),
                 self.pictures: pictures(found),
                 self.curves: curves(found),
             }
@@ -125,7 +137,7 @@ class Fit:
             return shown
 
         inputs = [self.files, *self.views.inputs, *self.controls.inputs]
-        drawn = [self.headline, self.pictures, self.curves, self.scores, *outputs]
+        drawn = [self.headline, self.view, self.pictures, self.curves, self.scores, *outputs]
         self.job.wire(work, told, inputs, drawn, keyed=True)
 
         def go_on(request: gr.Request) -> dict:
@@ -149,8 +161,55 @@ class Fit:
             return {} if session.learned is None else show(session)
 
         self.job.stop.click(settle, None, outputs, **ui.QUIET)
+        self._turns()
         self.views.restore_from("splats", press=False)
         self.controls.restore_from("splats", press=False)
+
+    def _turns(self) -> None:
+        """The view's camera belongs to the browser: while a fit goes on, the next picture comes with
+        the next snapshot; at rest, it is drawn here."""
+
+        def turned(request: gr.Request, event: gr.EventData) -> Iterator[dict]:
+            session = sessions.of(request)
+            yield {}  # a generator that says nothing at all would empty the view
+            if session.watched is None:
+                return
+            session.turn(dict(event._data))
+            if not session.fitting:
+                shot, camera = session.watched.shot, nerf_views.orbit_camera(session.orbit)
+                drawing = drawn_as(session.watched.views)
+                seen = runtime.run(render, shot.splats, camera, drawing)
+                yield {self.view: orbit_value(session, seen)}
+
+        def missed(request: gr.Request) -> dict:
+            session = sessions.of(request)
+            return (
+                {}
+                if session.watched is None
+                else {self.view: orbit_value(session, None, whole=True)}
+            )
+
+        self.view.turned(turned, None, [self.view], trigger_mode="multiple", concurrency_limit=8,
+                         **ui.QUIET)  # fmt: skip
+        self.view.missed(missed, None, [self.view], **ui.QUIET)
+
+
+def orbit_value(session: Session, seen: Rendered | None, *, whole: bool = False) -> dict[str, Any]:
+    """The OrbitView's value for the fit that is watched, and what its camera sees by now; whole:
+    with the cameras and all else that a key needs once."""
+    found = session.watched
+    assert found is not None
+    value: dict[str, Any] = {"key": session.watch_key,
+                             "note": f"{found.seconds:.1f} s · {found.shot.psnr:.1f} dB"}  # fmt: skip
+    if seen is not None:
+        value |= {"image": markup.data_uri(seen.rgb), "image_for": session.orbit}
+    if whole:
+        value |= {
+            "start": session.orbit,
+            "box": found.views.bounds.tolist(),
+            "frusta": splats_views.frusta(found.views),
+        }
+    return value
 
 
 def headline(found: Learned) -> str:
@@ -158,7 +217,7 @@ def headline(found: Learned) -> str:
     held = shot.view in found.views.test
     said = (
         f"<b>{shot.psnr:.1f} dB</b> on the {'held-out' if held else 'training'} view shown · "
-        f"{shot.count:,} Gaussians · step {shot.step:,} · {shot.seconds:.1f} s"
+        f"{shot.count:,} Gaussians · step {shot.step:,} · {shot.seconds:.1f} s · {shot.renderer}"
     )
     notes = [note for note in (shot.note, *found.views.notes) if note]
     return f"<div>{said}</div>" + "".join(
@@ -241,18 +300,35 @@ def photo_panel() -> None:
                     continue
                 if isinstance(event, Part):
                     curve.append((event.value.seconds, event.value.psnr))
-                yield type(event)((event.value, tuple(curve)))
+                yield type(event)((event.value, tuple(curve), photo_link(settings)))
 
-        def show(value: tuple[FittedImage, tuple]) -> dict:
-            found, curve = value
+        def show(value: tuple[FittedImage, tuple, str]) -> dict:
+            found, curve, link = value
             return {
                 said: f"<b>{found.psnr:.1f} dB</b> with {len(found.means_px):,} Gaussians · "
-                f"step {found.step:,} · {found.seconds:.1f} s",
+                f"step {found.step:,} · {found.seconds:.1f} s · "
+                f'<a href="{html.escape(link)}">link to these settings</a>',
                 shown: photo_pictures(found),
                 chart: charts.lines({"PSNR": _thinned(list(curve))}, "PSNR (dB)", "time (s)"),
             }
 
+        def restore(request: gr.Request) -> list[Any]:
+            try:
+                (made,) = from_link(request.query_params.get("photo", ""), (FitImageSettings,))
+            except InputError as error:
+                gr.Warning(str(error))
+                return [gr.skip() for _ in controls.fields]
+            return [getattr(made, name) for name in controls.fields]
+
         job.wire(work, show, [given, *controls.inputs], [said, shown, chart])
+        gr.on(None, restore, None, controls.inputs, **ui.QUIET)  # when the page opens
+
+
+def photo_link(settings: FitImageSettings) -> str:
+    """The query string that restores these settings. A scene's fit has fields of the same names, so
+    these travel as a link within the link."""
+    own = Recipe("splats", "", (settings,)).link().removeprefix("?")
+    return "?" + urlencode({"tab": "splats", "photo": own})
 
 
 def rendered() -> np.ndarray:

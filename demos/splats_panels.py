@@ -66,10 +66,12 @@ class Clean:
         told = [self.status, self.history, *outputs]
         busy: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 
-        def edited(session: Session, what: str, code: str, kept: np.ndarray) -> dict:
+        def edited(
+            session: Session, what: str, code: str, kept: np.ndarray, *given: CleanSettings
+        ) -> dict:
             if session.opened.kind != "splats":
                 raise InputError("Points and surfaces aren't cleaned here: this needs splats.")
-            session.edit(what, code, kept)
+            session.edit(what, code, kept, *given)
             return {**show(session), self.history: history(session)}
 
         def selected(session: Session) -> tuple[np.ndarray, str]:
@@ -95,8 +97,8 @@ class Clean:
             made = runtime.run(clean, session.splats, rules)
             if made.kept.all():
                 raise InputError(NOTHING)
-            code = f"{CLEAN}splats = clean(splats, {rules!r}).splats"
-            return edited(session, found_text(made), code, made.kept)
+            code = f"{CLEAN}splats = clean(splats, {{CleanSettings}}).splats"
+            return edited(session, found_text(made), code, made.kept, rules)
 
         def count(request: gr.Request, *values: Any) -> dict:
             session = sessions.of(request)
@@ -119,6 +121,7 @@ class Clean:
         self.undo.click(ui.guard(back, status), None, told, **busy)
         self.apply.click(ui.guard(by_rules, status), self.rules.inputs, told, **busy)
         self.count.click(ui.guard(count, status), self.rules.inputs, [status, self.view], **busy)
+        self.rules.restore_from("splats", press=False)
 
     def _statistics(self) -> None:
         def opened(request: gr.Request) -> dict:

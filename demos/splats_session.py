@@ -18,12 +18,14 @@ import numpy as np
 
 from core.cameras import project
 from core.splats import RenderSettings, Splats
-from core.splats.fitting import drawn_as
+from core.splats.fitting import FitLive, drawn_as
 from core.splats.learned import Learned
 from core.splats.run import Opened, Viewed, ViewpointSettings, look
-from core.types import Camera, InputError
+from core.types import Camera, InputError, Settings
+from demos.nerf_views import orbit_camera, start_of
 from demos.widgets.orbit_view import camera_of
 
+LOOK_PX = 160  # sides of what the view of a fit shows, while it learns
 NOT_YET = "Nothing is open yet. Press Open first."
 
 _numbers = itertools.count(1)
@@ -41,7 +43,9 @@ class Edit:
 class Session:
     """key: of what the viewer shows; another one for every other set of splats. shown: those;
     found: the last view computed here; edits: one on top of the other; selected (N,) bool of those
-    shown, or None; range: (quantity, low, high) that selects them; learned: the last fit, while its splats are shown."""
+    shown, or None; range: (quantity, low, high) that selects them; learned: the last fit, while its
+    splats are shown; live, watched, orbit: of the fit that is watched, what may be changed, its
+    newest moment, and where its own view stands; watch_key: another one for every other fit."""
 
     key: str = ""
     shown: Opened | None = None
@@ -53,6 +57,10 @@ class Session:
     settings: RenderSettings = field(default_factory=RenderSettings)
     packed: Path | None = None
     learned: Learned | None = None
+    live: FitLive = field(default_factory=FitLive)
+    watched: Learned | None = None
+    orbit: dict[str, Any] = field(default_factory=dict)
+    watch_key: str = ""
     fitting: bool = False
     go_on: bool = False
     files: dict[str, Path] = field(default_factory=dict)
@@ -98,6 +106,18 @@ class Session:
         self.begin()
         self.look()
 
+    def watch(self, found: Learned, first: bool) -> None:
+        """The newest moment of a fit; at the first one of other views their own view begins anew."""
+        if first:
+            self.watch_key = f"fit {next(_numbers)}"
+            self.turn(start_of(found.views))
+        self.watched = found
+
+    def turn(self, orbit: dict[str, Any]) -> Camera:
+        """The view of the fit stands there from now on; gives its camera."""
+        self.orbit, self.live.look = orbit, orbit_camera(orbit, LOOK_PX)
+        return self.live.look
+
     @contextlib.contextmanager
     def fits(self) -> Iterator[None]:
         """While it is entered, a fit goes on."""
@@ -114,8 +134,9 @@ class Session:
             self.packed.unlink(missing_ok=True)
             self.packed = None
 
-    def edit(self, what: str, code: str, kept: np.ndarray) -> None:
-        """Keep those shown where `kept` (N,) is True; code: the line that does it to `splats`."""
+    def edit(self, what: str, code: str, kept: np.ndarray, given: Settings | None = None) -> None:
+        """Keep those shown where `kept` (N,) is True; code: lines that do it to `splats`, the last
+        one by the given settings."""
         if kept.all():
             raise InputError("That removes nothing.")
         if not kept.any():
@@ -123,8 +144,10 @@ class Session:
         self.edits.append(Edit(what, self.opened))
         left = self.splats.some(kept)
         origin = self.opened.origin
-        for line in code.splitlines():
+        *before, last = code.splitlines()
+        for line in before:
             origin = origin.then(line)
+        origin = origin.then(last, given)
         self._show(replace(self.opened, thing=left, splats=left, origin=origin))
 
     def undo(self) -> str:

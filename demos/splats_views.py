@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.nerf.training import on_white
+from core.nerf.types import Views
 from core.splats import Contributors, render
 from core.splats.fitting import drawn_as, score
 from core.splats.packed import pack, sent
@@ -44,13 +45,17 @@ def viewer_value(session: Session) -> dict[str, Any]:
         "selected": None,
     }
     if session.learned is not None:
-        views = session.learned.views
-        held = set(views.test)
-        value["frusta"] = [
-            frustum_of(c, k in held, f"view {k + 1}{', held out' if k in held else ''}")
-            for k, c in enumerate(views.cameras)
-        ]
+        value["frusta"] = frusta(session.learned.views)
     return value
+
+
+def frusta(views: Views) -> list[dict[str, Any]]:
+    """All cameras, as a view draws them over the scene."""
+    held = set(views.test)
+    return [
+        frustum_of(c, k in held, f"view {k + 1}{', held out' if k in held else ''}")
+        for k, c in enumerate(views.cameras)
+    ]
 
 
 def selection(session: Session) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 
 from core.cameras import look_at
 from core.metrics import psnr
+from core.recipe import from_link
 from core.splats import cuda
 from core.splats.blend import blend
 from core.splats.cleaning import (
@@ -28,6 +29,7 @@ from core.splats.cleaning import (
 from core.splats.packed import pack, sent
 from core.splats.project import project, tensors
 from core.splats.render import render, renderer
+from core.splats.run import Origin, ViewpointSettings, as_opened, recipe_of
 from core.splats.statistics import BARS, QUANTITIES, inside, statistics
 from core.splats.types import RenderSettings, Splats
 from core.types import Camera, InputError
@@ -313,6 +315,23 @@ def test_numbers_too_large_for_half_stay_finite():
     assert found["sh"].min() == -65504 and np.isfinite(found["scales"]).all()
 
 
+def test_what_was_cleaned_by_is_in_the_link_and_every_step_in_the_code():
+    made = as_opened(heap(5), "heap", Origin(("splats = load('a.ply')",), ()))
+    first, second = (
+        CleanSettings(faintest=0.03, floaters=9.0),
+        CleanSettings(faintest=0.05, crop="box"),
+    )
+    origin = made.origin
+    for rules in (first, second):
+        origin = origin.then("splats = clean(splats, {CleanSettings}).splats", rules)
+    recipe = recipe_of(replace(made, origin=origin), ViewpointSettings(), RenderSettings())
+    assert from_link(recipe.link(), (CleanSettings,)) == (second,)
+    cleans = [line for line in recipe.code().splitlines() if line.startswith("splats = clean")]
+    found = [eval(line.removeprefix("splats = clean(splats, ").removesuffix(").splats"))
+             for line in cleans]  # fmt: skip
+    assert found == [first, second]
+
+
 # ---------------------------------------------------------------- gsplat
 
 
@@ -323,7 +342,7 @@ def stand_in(
     """gsplat's rasterization as its documentation has it, by the own renderer."""
     import torch
 
-    assert (eps2d, packed, render_mode) == (0.3, False, "RGB+D")
+    assert (eps2d, packed, render_mode) == (0.3, True, "RGB+D")
     assert all(t.dtype == torch.float32 for t in (means, quats, scales, opacities, colors, Ks))
     assert viewmats.shape == (1, 4, 4) and Ks.shape == (1, 3, 3)
     assert colors.shape == (len(means), (sh_degree + 1) ** 2, 3)
@@ -358,6 +377,8 @@ def test_gsplat_has_these_arguments():
     real = [a.arg for a in made.args.args]
     own = stand_in.__code__.co_varnames[: 9 + stand_in.__code__.co_kwonlyargcount]
     assert list(own[:9]) == real[:9] and set(own) <= set(real)
+    told = ("gaussian_ids", "means2d", "conics", "radii")
+    assert all(f'"{name}": {name},' in source for name in told)
 
 
 def test_what_gsplat_cannot_draw_is_not_asked_of_it():

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from core.cameras import orbit
 from core.metrics import psnr
 from core.nerf.types import Views
-from core.splats import Splats, render
+from core.splats import RenderSettings, Splats, cuda, mcmc, render
 from core.splats.blend import blend
 from core.splats.density import SHRUNK, THINNED, Adam, Pull, round_of
 from core.splats.fit_image import FitImageSettings, ellipses, fit_image
@@ -22,6 +23,7 @@ from core.splats.fitting import (
     with_degree,
 )
 from core.splats.project import project, tensors
+from core.splats.render import drawer, renderer, traced
 from core.splats.start import disagreement, start
 from core.splats.whole import blend_whole
 from core.types import Camera, InputError
@@ -296,6 +298,182 @@ def test_at_least_one_stays():
     assert len(adam.free["means"]) == 1
 
 
+# ---------------------------------------------------------------- samples
+
+
+def test_gaussians_in_one_place_let_the_same_light_through_along_a_line():
+    import torch
+
+    opacity = torch.tensor([0.75, 0.3, 0.999, 0.9, 1.0])
+    times = torch.tensor([2, 5, 51, 1, 400])
+    thinned, shrunk = mcmc.shared(opacity, times)
+    assert thinned[0] == pytest.approx(0.5) and shrunk[0] == pytest.approx(
+        0.75 / (2 * 0.5 - 0.5**2 / math.sqrt(2))  # eq. 9 by hand
+    )
+    assert shrunk[3] == pytest.approx(1) and thinned[3] == pytest.approx(0.9)
+    x = torch.linspace(-12, 12, 4001, dtype=torch.float64)
+    for o, n, less, factor in list(zip(opacity, times, thinned, shrunk, strict=True))[:4]:
+        before = (o * (-(x**2) / 2).exp()).sum()
+        after = (1 - (1 - less * (-((x / factor) ** 2) / 2).exp()) ** n).sum()
+        assert after == pytest.approx(float(before), rel=1e-6)
+    assert 0 < thinned[4] < 1 and 0 < shrunk[4] < 1  # and no NaN
+
+
+@pytest.mark.parametrize("dead", [1, 4])
+def test_the_dead_are_moved_and_the_picture_stays(dead):
+    import torch
+
+    n = 1 + dead
+    free = {
+        "means": torch.tensor([[0.0, 0, 4]] + [[9.0, 9, 4]] * dead),
+        "log_scales": torch.full((n, 3), math.log(0.8)),
+        "quats": torch.tensor([[1.0, 0, 0, 0]]).repeat(n, 1),
+        "opacity_logits": torch.tensor([math.log(4)] + [-8.0] * dead), "sh": torch.ones(n, 1, 3),
+    }  # fmt: skip
+    adam = Adam(free, dict.fromkeys(free, 0.1))
+    K = np.array([[40.0, 0, 25.5], [0, 40, 25.5], [0, 0, 1]])
+    camera = Camera(K, np.eye(4), 51, 51)
+
+    def shown():
+        light = traced(adam.free, camera, RenderSettings())[0].detach()
+        return light[..., 4].numpy()
+
+    before = shown()
+    assert mcmc.relocate(adam, n, torch.Generator().manual_seed(0)) == (0, dead)
+    assert len(adam.free["means"]) == n and (adam.free["means"][:, 0] == 0).all()
+    after = shown()
+    assert before[25, 25] == pytest.approx(0.8, abs=1e-3)
+    assert after[25, 25] == pytest.approx(before[25, 25], abs=1e-3)
+    assert after[25].sum() == pytest.approx(before[25].sum(), rel=0.01)
+    assert np.abs(after - before).max() < 0.06  # the rest is near: one wide, the other steep
+
+
+def test_new_ones_are_born_where_most_light_is_stopped_and_no_more_than_allowed():
+    import torch
+
+    adam, _ = row(40)
+    with torch.no_grad():
+        adam.free["opacity_logits"][:] = -4
+        adam.free["opacity_logits"][7] = 6
+    seed = torch.Generator().manual_seed(0)
+    assert mcmc.relocate(adam, 43, seed) == (3, 0)
+    assert len(adam.free["means"]) == 43 and (adam.free["means"][:, 0] == 7).sum() >= 2
+    assert mcmc.relocate(adam, 43, seed) == (0, 0)
+    with torch.no_grad():
+        adam.free["opacity_logits"][:] = -9
+    assert mcmc.relocate(adam, 99, seed) == (0, 0)  # nobody lives to move to
+
+
+def test_noise_moves_what_stops_no_light_in_its_own_shape():
+    import torch
+
+    adam, _ = row(400)
+    with torch.no_grad():
+        adam.free["opacity_logits"][200:] = -8
+        adam.free["means"].zero_()
+    pixel = torch.full((400, 1), 0.05)
+    mcmc.shake(adam, 0.5, pixel, torch.Generator().manual_seed(0))
+    moved = adam.free["means"].detach()
+    assert not moved[:200].any()
+    # σ is 2, 4 and 2 px, so Σ is 4, 16 and 4 px²; the gate is nearly open
+    gate = 1 / (1 + math.exp(-100 * (0.005 - 1 / (1 + math.exp(8)))))
+    wanted = mcmc.NOISE * 0.5 * 0.05 * gate * np.array([4, 16, 4])
+    assert np.allclose(moved[200:].std(0), wanted, rtol=0.2)
+
+
+def test_samples_learn_a_scene_and_are_never_too_many(monkeypatch):
+    monkeypatch.setattr("core.splats.fitting.ROUND", 25)
+    views = toys()
+    settings = FitSettings(steps=120, gaussians=60, most=75, start="random", density="mcmc")
+    shots = list(fit(views, settings))
+    began = score(start(views, "random", 60, 0)[0], views, views.test)[0]
+    db, _ = score(shots[-1].splats, views, views.test)
+    assert db > 23 and db > began + 5
+    assert all(shot.count <= 75 for shot in shots)
+    rounds = shots[-1].changes[1:]
+    assert rounds and sum(c.cloned for c in rounds) == shots[-1].count - 60
+    assert not any(c.split or c.removed for c in rounds)
+
+
+# ---------------------------------------------------------------- gsplat
+
+
+def stand_in(
+    means, quats, scales, opacities, colors, viewmats, Ks, width, height, *, near_plane, eps2d,
+    sh_degree, packed, render_mode,
+):  # fmt: skip
+    """gsplat's rasterization with what it tells of each splat in view, by the own renderer."""
+    import torch
+
+    assert (eps2d, packed, render_mode) == (0.3, True, "RGB+D")
+    assert colors.shape == (len(means), (sh_degree + 1) ** 2, 3)
+    given = {
+        "means": means, "log_scales": scales.log(), "quats": quats,
+        "opacity_logits": torch.logit(opacities.double()), "sh": colors,
+    }  # fmt: skip
+    c2w = np.linalg.inv(viewmats[0].numpy().astype(np.float64))
+    seen = project(given, Camera(Ks[0].numpy(), c2w, width, height),
+                   RenderSettings(near_m=near_plane))  # fmt: skip
+    middles = seen.xy.float()
+    light = blend_whole(replace(seen, xy=middles.double()), width, height)
+    info = {
+        "gaussian_ids": seen.index, "means2d": middles, "conics": seen.conic.float(),
+        "radii": seen.half.ceil().int(),
+    }  # fmt: skip
+    return light[None, :, :, :4], light[None, :, :, 4:], info
+
+
+def test_gsplat_gives_density_control_the_same_gradients():
+    import torch
+
+    camera, found = ahead(37, 23), []
+    arriving = torch.randn(23, 37, 5, generator=torch.Generator().manual_seed(1))
+    for draw in (traced, partial(cuda.traced, rasterization=stand_in)):
+        free = {k: v.requires_grad_() for k, v in tensors(heap(200), "cpu").items()}
+        light, seen = draw(free, camera, RenderSettings())
+        seen.xy.retain_grad()
+        (light * arriving).sum().backward()
+        pull = Pull.of(free["means"])
+        pull.add(seen)
+        found.append((free, pull))
+    (free, pull), (theirs, other) = found
+    for name, value in free.items():
+        assert value.grad is not None and theirs[name].grad is not None
+        worst = (value.grad - theirs[name].grad).abs().max()
+        assert worst <= 2e-3 * value.grad.abs().max() + 1e-5, name
+    assert (pull.pictures == other.pictures).all() and 50 < pull.pictures.sum() < 200
+    assert torch.allclose(pull.gradient, other.gradient, rtol=2e-3, atol=1e-3)
+    assert torch.allclose(pull.sigma_px, other.sigma_px, rtol=2e-2)
+    assert (other.reach_px - pull.reach_px).clamp(min=0).max() <= 1
+
+
+def test_a_scene_is_fitted_through_gsplat(monkeypatch):
+    monkeypatch.setattr("core.splats.fitting.ROUND", 25)
+    views = toys()
+    settings = FitSettings(steps=60, gaussians=80, most=100, start="random")
+    own = last(fit(views, settings))
+    theirs = last(fit(views, settings, draw=partial(cuda.traced, rasterization=stand_in)))
+    assert theirs.renderer == "given renderer" and own.renderer == renderer()
+    assert len(theirs.changes) == len(own.changes) == 2
+    assert theirs.changes[1].count == own.changes[1].count
+    db = [score(shot.splats, views, views.test)[0] for shot in (own, theirs)]
+    assert min(db) > 20 and abs(db[0] - db[1]) < 1.5
+
+
+def test_which_renderer_learns(monkeypatch):
+    views = toys()
+    assert drawer(views.cameras) == (traced, "own renderer, on the CPU")
+    monkeypatch.setattr("core.runtime.device", lambda: "cuda")
+    monkeypatch.setattr(cuda, "available", lambda: True)
+    assert drawer(views.cameras) == (cuda.traced, "gsplat, on CUDA")
+    skewed = replace(views.cameras[0], K=views.cameras[0].K + np.eye(3, k=1))
+    draw, words = drawer((*views.cameras, skewed))
+    assert draw is traced and "skew" in words
+    monkeypatch.setattr(cuda, "available", lambda: False)
+    monkeypatch.setattr(cuda, "reason", lambda: "no compiler")
+    assert drawer(views.cameras) == (traced, "own renderer, on CUDA: no compiler")
+
+
 # ---------------------------------------------------------------- a scene
 
 
@@ -330,7 +508,7 @@ def test_the_same_seed_gives_the_same_splats_bit_for_bit(monkeypatch):
 
 def test_going_on_begins_where_it_ended():
     views = toys()
-    settings = FitSettings(steps=60, gaussians=100, start="random", density=False)
+    settings = FitSettings(steps=60, gaussians=100, start="random", density="off")
     one = last(fit(views, settings)).splats
     before = score(one, views, views.test)[0]
     kept = one.means.copy()
@@ -343,7 +521,7 @@ def test_going_on_begins_where_it_ended():
 def test_behind_a_cut_out_nothing_is_learned():
     views = toys(opaque=False)
     assert drawn_as(views).background == (1.0, 1.0, 1.0)
-    shot = last(fit(views, FitSettings(steps=120, gaussians=120, start="random", density=False)))
+    shot = last(fit(views, FitSettings(steps=120, gaussians=120, start="random", density="off")))
     opacity = render(shot.splats, views.cameras[views.test[0]], drawn_as(views)).opacity
     empty = views.images[views.test[0], ..., 3] < 0.01
     full = views.images[views.test[0], ..., 3] > 0.95

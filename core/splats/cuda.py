@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.splats.project import DILATION_PX2
-from core.splats.types import RenderSettings, Splats
+from core.splats.density import Touched
+from core.splats.project import DILATION_PX2, tensors
+from core.splats.types import COEFFICIENTS, RenderSettings, Splats
 from core.types import Camera
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FARTHEST_M = 1e6  # float32 tells no more than a tenth of a metre there
 LARGEST = math.log(1e4)  # metres; the square of their square is still a float32
@@ -57,11 +61,15 @@ def reason() -> str:
 
 def suits(splats: Splats, camera: Camera, settings: RenderSettings) -> bool:
     """Whether gsplat can draw that: sorted, without skew, in numbers that float32 can hold."""
-    K = camera.K
-    upright = K[0, 1] == K[1, 0] == K[2, 0] == K[2, 1] == 0 and K[2, 2] == 1
     near = np.abs(splats.means).max() < FARTHEST_M and np.abs(camera.c2w[:3, 3]).max() < FARTHEST_M
     small = splats.log_scales.max() + math.log(settings.scale) < LARGEST
-    return bool(settings.sort and upright and near and small)
+    return bool(settings.sort and upright(camera) and near and small)
+
+
+def upright(camera: Camera) -> bool:
+    """Whether the camera's pixels are rectangles."""
+    K = camera.K
+    return bool(K[0, 1] == K[1, 0] == K[2, 0] == K[2, 1] == 0 and K[2, 2] == 1)
 
 
 def light(
@@ -74,28 +82,49 @@ def light(
     """
     import torch
 
+    with torch.no_grad():
+        return _drawn(tensors(splats, device), camera, settings, rasterization)[0].cpu().numpy()
+
+
+def traced(
+    free: Mapping[str, Tensor], camera: Camera, settings: RenderSettings,
+    rasterization: Callable[..., Any] | None = None,
+) -> tuple[Tensor, Touched]:  # fmt: skip
+    """The same as a tensor that remembers how it came about, of splats as `tensors` names them;
+    and which of them touch the picture."""
+    found, info = _drawn(free, camera, settings, rasterization)
+    names = ("gaussian_ids", "means2d", "conics", "radii")
+    return found, Touched(*(info[name] for name in names))
+
+
+def _drawn(
+    free: Mapping[str, Tensor], camera: Camera, settings: RenderSettings,
+    rasterization: Callable[..., Any] | None,
+) -> tuple[Tensor, dict[str, Any]]:  # fmt: skip
+    """(H, W, 5), and what gsplat tells besides; packed: one row for each splat that is seen."""
+    import torch
+
     if rasterization is None:
         from gsplat import rasterization
-    degree = min(settings.sh_degree, splats.degree)
-
-    def tensor(array: np.ndarray) -> torch.Tensor:
-        return torch.tensor(array, dtype=torch.float32, device=device)
-
-    with torch.no_grad():
-        colour, opacity, _ = rasterization(
-            tensor(splats.means),
-            tensor(splats.unit_quats),
-            tensor(splats.scales_m * settings.scale),
-            tensor(splats.opacities),
-            tensor(splats.sh[:, : (degree + 1) ** 2]),
-            tensor(np.linalg.inv(camera.c2w))[None],
-            tensor(camera.K)[None],
-            camera.width,
-            camera.height,
-            near_plane=settings.near_m,
-            eps2d=DILATION_PX2,
-            sh_degree=degree,
-            packed=False,
-            render_mode="RGB+D",
-        )
-        return torch.cat([colour[0], opacity[0]], 2).cpu().numpy()
+    coefficients = min(COEFFICIENTS[settings.sh_degree], free["sh"].shape[1])
+    view, K = (
+        torch.tensor(array, dtype=torch.float32, device=free["means"].device)[None]
+        for array in (np.linalg.inv(camera.c2w), camera.K)
+    )
+    colour, opacity, info = rasterization(
+        free["means"],
+        torch.nn.functional.normalize(free["quats"], dim=1, eps=0),
+        free["log_scales"].exp() * settings.scale,
+        torch.sigmoid(free["opacity_logits"]),
+        free["sh"][:, :coefficients],
+        view,
+        K,
+        camera.width,
+        camera.height,
+        near_plane=settings.near_m,
+        eps2d=DILATION_PX2,
+        sh_degree=COEFFICIENTS.index(coefficients),
+        packed=True,
+        render_mode="RGB+D",
+    )
+    return torch.cat([colour[0], opacity[0]], 2), info

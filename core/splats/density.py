@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.splats.project import Projected, rotation_of
+from core.splats.project import rotation_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +72,20 @@ class Adam:
         self.square = {k: v[rows] for k, v in self.square.items()}
 
 
+@dataclass(frozen=True)
+class Touched:
+    """The M splats that touch one picture, as a renderer has them while it learns.
+
+    index (M,) int64, place among all; xy (M, 2) px, middles; its gradient is asked for; conic
+    (M, 3): a, b, c of [[a, b], [b, c]] px⁻², the inverse of Σ'; half (M, 2) px, of the box around.
+    """
+
+    index: Tensor
+    xy: Tensor
+    conic: Tensor
+    half: Tensor
+
+
 @dataclass
 class Pull:
     """What has been seen of each Gaussian since the last round: Σ |gradient| on the picture, in
@@ -87,19 +101,19 @@ class Pull:
         """Nothing yet, for as many as `like` has rows."""
         return cls(*(like.new_zeros(len(like)) for _ in range(4)))
 
-    def add(self, seen: Projected) -> None:
+    def add(self, seen: Touched) -> None:
         """One more picture, whose gradient has been computed (seen.xy.grad)."""
         import torch
 
         with torch.no_grad():
             at, like = seen.index, self.gradient.dtype
             assert seen.xy.grad is not None
-            reach = seen.half.amax(1)
-            sigma = reach / seen.reach2.clamp(min=1e-3).sqrt()
+            a, b, c = seen.conic.unbind(1)
+            variance = torch.maximum(a, c) / (a * c - b * b).clamp(min=1e-12)  # the larger of Σ'
             self.gradient[at] += seen.xy.grad.norm(dim=1).to(like)
             self.pictures[at] += 1
-            self.sigma_px[at] = torch.maximum(self.sigma_px[at], sigma.to(like))
-            self.reach_px[at] = torch.maximum(self.reach_px[at], reach.to(like))
+            self.sigma_px[at] = torch.maximum(self.sigma_px[at], variance.sqrt().to(like))
+            self.reach_px[at] = torch.maximum(self.reach_px[at], seen.half.amax(1).to(like))
 
 
 def round_of(adam: Adam, pull: Pull, most: int, picture_px: int) -> tuple[int, int, int]:

@@ -3,7 +3,8 @@
 Each step draws the splats as one training camera sees them, compares with what it saw, and moves
 all their numbers a little against the gradient of the error (Kerbl et al. 2023). Nobody says where
 surfaces are: splats that stand where several cameras agree get sharper, others fade. Now and then
-the density is controlled (`core/splats/density.py`), and a person sees how it goes.
+the density is controlled (`core/splats/density.py`, `core/splats/mcmc.py`), and a person sees how
+it goes. On CUDA gsplat draws and finds the gradients, where it works; else the own renderer does.
 
 Steps are measured where they are seen. A splat moves by a share of a pixel, as large as a pixel is
 at its distance from the nearest camera, so that near and far things learn at one rate.
@@ -23,12 +24,12 @@ from core import runtime
 from core.metrics import psnr
 from core.nerf.training import mean_score, on_white
 from core.nerf.types import Views
+from core.splats import mcmc
 from core.splats.density import Adam, Pull, round_of
-from core.splats.project import project, tensors
-from core.splats.render import render
+from core.splats.project import tensors
+from core.splats.render import Draw, drawer, render
 from core.splats.start import STARTS, pixel_at, start
 from core.splats.types import COEFFICIENTS, Rendered, RenderSettings, Splats
-from core.splats.whole import blend_whole
 from core.types import Camera, Progress, Settings, Snapshot, setting, silent
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ RATES = {"means": 2.0, "log_scales": 0.045, "quats": 0.03, "opacity_logits": 0.1
 DECAY, MEANS_DECAY = 0.1, 0.02
 WARM = 20  # steps until the rates are full: Adam's first ones go as far as any, wherever to
 ROUND = 100  # steps between two rounds of density control, or as many as there are views
+DENSITIES = {"adaptive": "Adaptive", "mcmc": "MCMC", "off": "Off"}
 GROWS = (0.02, 0.6)  # of the whole time: when density is controlled
 SHOW_S, SCORE_S = 0.2, 1.5  # between snapshots, and between previews
 
@@ -67,9 +69,12 @@ class FitSettings(Settings):
         6000, "Most Gaussians", "Density control adds no more than this.",
         minimum=1, maximum=5_000_000, step=500,
     )  # fmt: skip
-    density: bool = setting(
-        True, "Density control", "Clone and split where detail is missing, remove what is faint."
-    )
+    density: str = setting(
+        "adaptive", "Density control",
+        "Adaptive: clone and split where detail is missing, remove what is faint. MCMC: noise, and "
+        "move what is faint to where more is seen.",
+        choices=DENSITIES,
+    )  # fmt: skip
     fit_degree: int = setting(
         1, "Colour degree", "0: the same colour from everywhere. 3: gloss, and slower to learn.",
         minimum=0, maximum=3, step=1,
@@ -97,7 +102,7 @@ class FitLive:
 @dataclass(frozen=True)
 class Change:
     """One round of density control: after `step`, `seconds` in: Gaussians left, and how many were
-    cloned, split and removed."""
+    cloned, split, removed, and moved elsewhere."""
 
     step: int
     seconds: float
@@ -105,6 +110,7 @@ class Change:
     cloned: int = 0
     split: int = 0
     removed: int = 0
+    moved: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ class FittedScene(Snapshot):
     training view if none is held out); truth (h, w, 3) uint8 the picture it is compared with;
     view: that view's place; look: what the camera of FitLive.look sees, None if nobody looks;
     count: Gaussians now; changes: of their number so far, the first is the start; splats: as the
-    preview shows them; note: a sentence for people.
+    preview shows them; renderer: what draws while it learns, in words; note: a sentence for people.
     """
 
     loss: float
@@ -127,6 +133,7 @@ class FittedScene(Snapshot):
     count: int
     changes: tuple[Change, ...]
     splats: Splats = field(repr=False)
+    renderer: str
     note: str = ""
 
 
@@ -137,12 +144,14 @@ def fit(
     *,
     live: FitLive | None = None,
     splats: Splats | None = None,
+    draw: Draw | None = None,
 ) -> Iterator[FittedScene]:
     """Fit splats to the views' training pictures, and tell how it goes every SHOW_S seconds.
 
     The seconds counted are those of fitting alone. splats: go on with these, instead of a
     start, at the rates a fit ends with. live may be changed meanwhile. Ends after
     settings.seconds, or after settings.steps if there are any; closing the generator stops it.
+    draw: what draws splats so that they can learn; without one, as `drawer` says.
     With steps, the same seed gives the same splats, bit for bit, on a CPU.
     """
     import torch
@@ -150,6 +159,10 @@ def fit(
     device = "cuda" if runtime.device() == "cuda" else "cpu"
     live = live or FitLive(settings.rate)
     note, going_on = "", splats is not None
+    by = "given renderer"
+    if draw is None:
+        progress(0.0, desc="trying the renderers")  # gsplat may compile for minutes
+        draw, by = drawer([views.cameras[k] for k in views.train])
     if splats is None:
         splats, note = start(views, settings.start, settings.gaussians, settings.fit_seed)
     splats = with_degree(splats, settings.fit_degree)
@@ -157,11 +170,12 @@ def fit(
     adam = Adam(tensors(splats, device), RATES)
     pull, pixel = Pull.of(adam.free["means"]), pixel_at(adam.free["means"], views)
     pictures = torch.from_numpy(views.images).to(device)
+    size = float(np.ptp(views.bounds, 0).mean())
     order, seed = [], torch.Generator().manual_seed(settings.fit_seed)
     every = max(ROUND, len(views.train))
     step, spent, share, since, loss = 0, 0.0, 0.0, 0, torch.zeros(())
     changes = [Change(0, 0.0, len(splats))]
-    watch = Watch(views, live)
+    watch = Watch(views, live, by)
     while share < 1:
         if live.paused:
             progress(min(share, 1.0), desc="paused")
@@ -173,19 +187,28 @@ def fit(
         if not order:
             order = torch.randperm(len(views.train), generator=seed).tolist()
         k = views.train[order.pop()]
-        seen = project(adam.free, views.cameras[k], drawing)
+        light, seen = draw(adam.free, views.cameras[k], drawing)
         if len(seen.index):
             seen.xy.retain_grad()
-            error = _error(seen, pictures[k], seed)
-            error.backward()
+            error = _error(light, pictures[k], seed)
             loss = error.detach()
+            if settings.density == "mcmc":
+                error = error + mcmc.price(adam.free, size)
+            error.backward()
             pull.add(seen)
             cooled = 1.0 if going_on else share
             rate = live.rate * DECAY**cooled * min(1.0, (adam.steps + 1) / WARM)
-            adam.step(rate, {"means": pixel * (MEANS_DECAY / DECAY) ** cooled})
+            slower = (MEANS_DECAY / DECAY) ** cooled
+            adam.step(rate, {"means": pixel * slower})
+            if settings.density == "mcmc":
+                mcmc.shake(adam, rate * slower * RATES["means"], pixel, seed)
         step, since = step + 1, since + 1
-        if settings.density and since >= every and GROWS[0] <= share <= GROWS[1]:
-            made = round_of(adam, pull, settings.most, max(views.images.shape[1:3]))
+        if settings.density != "off" and since >= every and GROWS[0] <= share <= GROWS[1]:
+            if settings.density == "mcmc":
+                born, moved = mcmc.relocate(adam, settings.most, seed)
+                made = (born, 0, 0, moved)
+            else:
+                made = round_of(adam, pull, settings.most, max(views.images.shape[1:3]))
             pull, pixel = Pull.of(adam.free["means"]), pixel_at(adam.free["means"], views)
             since = 0
             count = len(adam.free["means"])
@@ -198,15 +221,13 @@ def fit(
                                  last=share >= 1)  # fmt: skip
 
 
-def _error(seen: Any, wanted: Tensor, seed: Any) -> Tensor:
-    """The mean absolute error against a picture (H, W, 3 or 4). Behind a cut-out lies a random
-    ground, which can't be learned, so opacity has to be."""
+def _error(light: Tensor, wanted: Tensor, seed: Any) -> Tensor:
+    """The mean absolute error of light (H, W, 5) against a picture (H, W, 3 or 4). Behind a cut-out
+    lies a random ground, which can't be learned, so opacity has to be."""
     import torch
 
-    height, width, channels = wanted.shape
-    light = blend_whole(seen, width, height)
     colour = light[..., :3]
-    if channels == 4:
+    if wanted.shape[2] == 4:
         ground = torch.rand(3, generator=seed).to(wanted.device)
         colour = colour + (1 - light[..., 4:]) * ground
         wanted = wanted[..., :3] * wanted[..., 3:] + ground * (1 - wanted[..., 3:])
@@ -235,13 +256,14 @@ def with_degree(splats: Splats, degree: int) -> Splats:
 class Watch:
     """Looks at splats while they learn."""
 
-    def __init__(self, views: Views, live: FitLive):
-        self.views, self.live, self.drawing = views, live, drawn_as(views)
+    def __init__(self, views: Views, live: FitLive, by: str):
+        self.views, self.live, self.drawing, self.by = views, live, drawn_as(views), by
         self.view = views.test[0] if views.test else views.train[0]
         self.truth = on_white(views.images[self.view])
         self.shown = self.scored = -math.inf
         self.splats: Splats | None = None
         self.preview: Rendered | None = None
+        self.look: Rendered | None = None
         self.looked: Camera | None = None
 
     def due(self, last: bool = False) -> bool:
@@ -261,8 +283,10 @@ class Watch:
         *,
         last: bool = False,
     ) -> FittedScene:
-        """The fit now; splats and preview are those of a moment ago unless due, or the last."""
-        look, self.looked = None, self.live.look
+        """The fit now; splats and preview are those of a moment ago unless due, or the last. So is
+        look, unless the person has moved."""
+        camera = self.live.look
+        moved, self.looked = camera is not self.looked, camera
         due = last or time.perf_counter() - self.scored >= SCORE_S
         if self.preview is None or self.splats is None or due:
             self.splats = Splats(
@@ -270,12 +294,13 @@ class Watch:
             )
             self.preview = render(self.splats, self.views.cameras[self.view], self.drawing)
             self.scored = time.perf_counter()
-        if self.looked is not None:
-            look = render(self.splats, self.looked, self.drawing)
+        if due or moved:
+            self.look = None if camera is None else render(self.splats, camera, self.drawing)
         self.shown = time.perf_counter()
         return FittedScene(
             step, total, seconds, loss, psnr(self.preview.rgb, self.truth), self.preview,
-            self.truth, self.view, look, len(adam.free["means"]), tuple(changes), self.splats, note,
+            self.truth, self.view, self.look, len(adam.free["means"]), tuple(changes), self.splats,
+            self.by, note,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ only, no compiler: the same code on a CPU and on CUDA. Pictures come from gsplat
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -20,13 +21,16 @@ from core import runtime
 from core.scenes.threads import alone
 from core.splats import cuda
 from core.splats.blend import MOST_ALPHA, STOP, TILE, blend
+from core.splats.density import Touched
 from core.splats.project import FAINTEST, Projected, project, tensors
 from core.splats.types import Contributors, Rendered, RenderSettings, Splats
+from core.splats.whole import blend_whole
 from core.types import Camera, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Draw = Callable[[Mapping[str, "Tensor"], Camera, RenderSettings], tuple["Tensor", Touched]]
 BAND = 8 * TILE  # px: a thread of the CPU draws so many rows, then the next so many
 
 
@@ -130,6 +134,26 @@ def renderer() -> str:
     if cuda.available():
         return "gsplat, on CUDA"
     return f"own renderer, on CUDA: {cuda.reason()}"
+
+
+def drawer(cameras: Sequence[Camera]) -> tuple[Draw, str]:
+    """What draws splats so that they can learn, and its name: gsplat on CUDA where it works and no
+    camera is skewed, else the own renderer."""
+    if _device() != "cuda" or not cuda.available():
+        return traced, renderer()
+    if not all(cuda.upright(camera) for camera in cameras):
+        return traced, "own renderer, on CUDA: gsplat draws no skewed cameras"
+    return cuda.traced, renderer()
+
+
+def traced(
+    free: Mapping[str, Tensor], camera: Camera, settings: RenderSettings
+) -> tuple[Tensor, Touched]:
+    """(H, W, 5) float32: Σ w·(red, green, blue, depth, 1), a tensor that remembers how it came about,
+    of splats as `tensors` names them; and which of them touch the picture. Same as cuda.traced."""
+    seen = project(free, camera, settings)
+    light = blend_whole(seen, camera.width, camera.height)
+    return light, Touched(seen.index, seen.xy, seen.conic, seen.half)
 
 
 def _device() -> str:

@@ -101,9 +101,17 @@ class Origin:
     settings: tuple[Settings, ...]
     inputs: Mapping[str, str] = field(default_factory=dict)
 
-    def then(self, line: str) -> Origin:
-        """The same, and one more thing done to them."""
-        return replace(self, lines=(*self.lines, line))
+    def then(self, line: str, given: Settings | None = None) -> Origin:
+        """The same, and one more thing done to them, by settings that the line may name. Of each
+        class the last ones are named; in earlier lines they are written out."""
+        lines, others = self.lines, self.settings
+        if given is not None:
+            for old in (s for s in self.settings if type(s) is type(given)):
+                name = "{" + type(old).__name__ + "}"
+                lines = tuple(known.replace(name, repr(old)) for known in lines)
+                others = tuple(s for s in others if s is not old)
+            others = (*others, given)
+        return replace(self, lines=(*lines, line), settings=others)
 
 
 @dataclass(frozen=True)

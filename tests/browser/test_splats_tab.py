@@ -13,6 +13,7 @@ from tests.browser.conftest import serve
 
 pytestmark = pytest.mark.browser
 FEW = "?tab=splats&splat_n=2000&picture_px=160&n_views=6&view_px=32&seconds=4&gaussians=300"
+FEW += "&faintest=0.3&photo=gaussians%3D60"
 SLOW = 60_000
 
 
@@ -108,6 +109,14 @@ def test_selected_splats_go_and_come_back(page):
     panel(page, "Clean up")
 
 
+def test_a_link_brings_the_rules_back(page):
+    panel(page, "Clean up")
+    before = count(page)
+    assert page.get_by_label("number input for Opacity at least").input_value() == "0.3"
+    panel(page, "Clean up")
+    assert count(page) == before  # it cleans nothing by itself
+
+
 def test_ways_to_draw_are_compared(page):
     panel(page, "Compare")
     page.locator("#splats-compare-now").click()
@@ -126,10 +135,31 @@ def test_every_format_is_written(page):
     panel(page, "Other files")
 
 
+def turn_and_see(page, view):
+    """The view is turned, and a picture of where it stands now comes."""
+    view.scroll_into_view_if_needed()
+    view.evaluate(
+        """(canvas) => {
+          window.lates = [];
+          new MutationObserver(() => lates.push(canvas.dataset.late)).observe(canvas, {attributes: true});
+        }"""
+    )
+    box = view.bounding_box()
+    page.mouse.move(box["x"] + 150, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 220, box["y"] + 150, steps=5)
+    page.mouse.up()
+    page.wait_for_function("lates.includes('true') && lates.at(-1) === 'false'")
+
+
 def test_a_fit_is_watched_stopped_and_shown(page):
     panel(page, "Fit a scene")
     page.locator("#splats-fit-now").click()
+    page.get_by_text("own renderer, on the CPU").first.wait_for(timeout=SLOW)
+    view = page.locator(".orb canvas")
+    turn_and_see(page, view)  # while it learns ...
     page.get_by_text("PSNR, held out").wait_for(timeout=SLOW)
+    turn_and_see(page, view)  # ... and at rest
     page.locator(".headline", has_text="against the exact picture").first.wait_for()
     page.get_by_text("Gaussians fitted to 6 views").first.wait_for()
     press(page, "Fit on")
@@ -145,6 +175,8 @@ def test_a_photo_is_fitted(page):
     page.locator("#splats-photo-now").click()
     page.locator(".headline", has_text="Gaussians · step").last.wait_for()
     page.get_by_text("Ellipses at one").wait_for()
+    link = page.get_by_role("link", name="link to these settings").get_attribute("href")
+    assert link == "?tab=splats&photo=tab%3Dsplats%26gaussians%3D60"
     panel(page, "Fit a photo")
 
 
