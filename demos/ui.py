@@ -148,6 +148,11 @@ def open_tab_of_link(rail: gr.Tabs, tabs: Mapping[str, gr.Tab]) -> None:
         tab.select(None, None, None, js=FIRST_RUN % (slug, "false"), **QUIET)
 
 
+def on_open(call: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    """Call it when the page opens."""
+    _page().load(call, list(inputs), list(outputs), **QUIET)
+
+
 def on_close(call: Callable[[gr.Request], None]) -> None:
     """Call it when a page is closed: the time to free what the server keeps for it."""
     _page().unload(call)

@@ -110,6 +110,17 @@ def test_live_changes_are_heard(monkeypatch):
     assert all(map(torch.equal, before, [p.detach() for p in after.field.params.values()]))
 
 
+def test_a_forgotten_pause_ends_the_run(monkeypatch):
+    monkeypatch.setattr(inner, "REST_S", 0.3)
+    monkeypatch.setattr(inner, "SHOW_S", 0.0)
+    live = Live(1.0, 64)
+    run = train(ball_views(), quick(steps=1000), live=live)
+    first = next(run)
+    live.paused = True
+    *_, last = run
+    assert last.step <= first.step + 1
+
+
 def test_memory_running_out_halves_the_batch(monkeypatch):
     real, tries = inner._loss, []
 

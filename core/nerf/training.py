@@ -32,6 +32,7 @@ GROWTH = ((100, 96), (400, 2048))  # after this step, planes of at most this res
 DECAY = 0.03  # of the learning rates, from the first step to the last
 SMOOTH, SMOOTH_EACH = 0.1, 4  # weight of planes' roughness, and steps after which it is asked for
 SHOW_S, SCORE_S = 0.14, 1.0  # between snapshots, and between previews of the held-out view
+REST_S = 600.0  # a pause may last; then the run ends, so that others get its place
 LOOK_S = 0.06  # that a look may take: a slow machine shows fewer pixels
 PREVIEW_PX = {"cpu": 64, "mps": 128, "cuda": 256}  # longer side of a preview
 CAMERA_RATE = 1e-3  # of refined cameras: radians, and shares of the box
@@ -49,7 +50,8 @@ def train(
 
     The seconds counted are those of training alone: previews are off the clock. A field may be
     given, to go on with it; live may be changed meanwhile. Ends after settings.seconds, or after
-    settings.steps if there are any; closing the generator stops it. Out of memory halves the batch.
+    settings.steps if there are any, or after a pause of REST_S; closing the generator stops it. Out
+    of memory halves the batch.
     """
     import torch
 
@@ -64,14 +66,18 @@ def train(
     adam = _optimiser(field, moves)
     watch = Watch(field, views, live)
     spent, step, share, loss, note = 0.0, 0, 0.0, torch.zeros(()), ""
+    rested = 0.0  # when the pause began
     while share < 1:
         if live.paused:
+            rested = rested or time.perf_counter()
+            if time.perf_counter() - rested > REST_S:
+                break
             progress(share, desc="paused")
             time.sleep(0.1)
             if step:
                 yield watch.snapshot(step, spent, float(loss), note)
             continue
-        began = time.perf_counter()
+        rested, began = 0.0, time.perf_counter()
         for group in adam.param_groups:
             group["lr"] = group["own"] * live.rate * DECAY**share
         try:
