@@ -30,7 +30,7 @@ FORMATS = (
 )
 
 
-def build(run: Callable[..., Viewed] = run) -> None:
+def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
     """Draw the tab; `run` is core.splats.run.run, or a test's fake of it."""
     made = ui.Controls(*KINDS)
     token = gr.State("")  # which splats are shown: panels follow it
@@ -68,12 +68,25 @@ def build(run: Callable[..., Viewed] = run) -> None:
         given = Given(tuple(paths or ()))
         if source.splat_source == "shelf":
             given = _from_shelf(request, title)
+        mine = None
         for event in runtime.stream(run, source, viewpoint, settings, given):
             if isinstance(event, Tick) or event.value is None:
                 yield event
                 continue
-            session.take(event.value, viewpoint, settings)
-            yield type(event)(session)
+            if mine is None:
+                session.take(event.value, viewpoint, settings)
+                mine = session.shown
+                yield type(event)((session, True))
+                continue
+            if session.shown is mine:  # nothing was done to it meanwhile: the same, scored by now
+                session.found = event.value
+            yield type(event)((session, False))
+
+    def told(value: tuple[Session, bool]) -> dict:
+        session, new = value
+        if new:
+            return show(session)
+        return {headline: views.headline(session), **score.show(session.viewed)}
 
     def show(session: Session) -> dict:
         """Everything that follows what is shown."""
@@ -87,7 +100,7 @@ def build(run: Callable[..., Viewed] = run) -> None:
         }
 
     everything = [files, shelved, *made.inputs]
-    job.wire(work, show, everything, outputs, api_name="splats", keyed=True,
+    job.wire(work, told, everything, outputs, api_name="splats", keyed=True,
              also=[made.widgets["splat_scene"].input])  # fmt: skip
     clean.wire(show, outputs)
     fitted.wire(show, outputs)

@@ -30,7 +30,9 @@ NEAR = ViewpointSettings(picture_px=96)
 
 @pytest.fixture(scope="module")
 def seen() -> tab.Viewed:
-    return run(SMALL, NEAR)
+    first, last = run(SMALL, NEAR)
+    assert first.truth is None and last.truth is not None
+    return last
 
 
 # ---------------------------------------------------------------- lit scenes
@@ -127,7 +129,7 @@ def test_a_file_of_splats_stands_upside_down_and_in_view(tmp_path):
         sh=rng.normal(size=(n, 1, 3)).astype(np.float32),
     )
     path = save(tmp_path / "ball.ply", made)
-    found = run(SplatSettings(splat_source="file"), NEAR, given=Given((str(path),)))
+    (found,) = run(SplatSettings(splat_source="file"), NEAR, given=Given((str(path),)))
     assert found.opened.up == (0, -1, 0) and found.truth is None
     from core.cameras import project
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -156,9 +156,13 @@ def run(
     given: Given = Given(),
     *,
     progress: Progress = silent,
-) -> Viewed:
-    """Open it, stand at the viewpoint, look, and score where the truth is known."""
-    return look(opened(source, viewpoint.up, given, progress=progress), viewpoint, settings)
+) -> Iterator[Viewed]:
+    """Open it, stand at the viewpoint and look; then the same once more with scores, where the
+    truth is known."""
+    found = seen(opened(source, viewpoint.up, given, progress=progress), viewpoint, settings)
+    yield found
+    if found.opened.scene:
+        yield scored(found, settings)
 
 
 def opened(
@@ -283,24 +287,33 @@ def look(
     settings: RenderSettings = RenderSettings(),
 ) -> Viewed:  # fmt: skip
     """A picture from the viewpoint, with scores if the scene is known exactly."""
+    view = seen(found, viewpoint, settings)
+    return scored(view, settings) if found.scene else view
+
+
+def seen(found: Opened, viewpoint: ViewpointSettings, settings: RenderSettings) -> Viewed:
+    """A picture from the viewpoint, and how long it took."""
     camera = camera_of(found, viewpoint)
     began = time.perf_counter()
     view = render(found.splats, camera, settings)
-    seconds = time.perf_counter() - began
-    recipe = recipe_of(found, viewpoint, settings)
-    if not found.scene:
-        return Viewed(found, camera, view, None, recipe, {"render_s": seconds})
-    truth = exact(found.scene, camera)
-    flat = render(found.splats, camera, replace(settings, sh_degree=0))
+    scores = {"render_s": time.perf_counter() - began}
+    return Viewed(found, camera, view, None, recipe_of(found, viewpoint, settings), scores)
+
+
+def scored(viewed: Viewed, settings: RenderSettings) -> Viewed:
+    """The same with the exact picture of its scene, and the scores against it."""
+    truth = exact(viewed.opened.scene, viewed.camera)
+    view = viewed.view
+    flat = render(viewed.opened.splats, viewed.camera, replace(settings, sh_degree=0))
     covered = view.opacity >= COVERED
     scores = {
         "psnr": _where(view.rgb, truth, covered),
         "ssim": _ssim(view.rgb, truth),
         "covered": 100 * float(covered.mean()),
         "psnr_flat": _where(flat.rgb, truth, covered),
-        "render_s": seconds,
+        **viewed.scores,
     }
-    return Viewed(found, camera, view, truth, recipe, scores)
+    return replace(viewed, truth=truth, scores=scores)
 
 
 def exact(scene_name: str, camera: Camera) -> np.ndarray:

@@ -55,6 +55,7 @@ def wait_for_count(page, n):
 
 def test_the_first_visit_shows_splats_scored_against_the_scene(page):
     assert 1000 < count(page) <= 2000
+    page.locator(".headline", has_text="dB").first.wait_for()
     said = page.locator(".headline").first.inner_text()
     assert float(re.search(r"([\d.]+) dB", said)[1]) > 17  # type: ignore[index]
     page.locator("canvas").first.wait_for()
