@@ -34,7 +34,7 @@ SAFE: dict[str, Any] = {  # goes into every from_pretrained
 }  # fmt: skip
 WEIGHTS = ("*.safetensors", "*.onnx")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-FETCHED = [*WEIGHTS, "*.json", "*.txt"]
+FETCHED = (*WEIGHTS, "*.json", "*.txt", "*.jinja")
 NOT_COMMERCIAL = ("non-commercial", "noncommercial", "-nc", "research")
 
 T = TypeVar("T")
@@ -47,7 +47,8 @@ class ModelSpec:
     source is a hub id `org/name` or a folder; revision the commit of its weights ("" for a
     folder); download_mb what is fetched; memory_gb what it takes while it runs, in the GPU's
     memory if it needs one. needs names packages, and 'gpu' for CUDA or Apple's MPS. note is the
-    sentence shown next to it: what it can't do.
+    sentence shown next to it: what it can't do. files (patterns) are what is read of a hub
+    repository, which often holds the same weights several times.
     """
 
     key: str
@@ -59,6 +60,7 @@ class ModelSpec:
     memory_gb: float
     needs: tuple[str, ...] = ("transformers",)
     note: str = ""
+    files: tuple[str, ...] = FETCHED
 
     @property
     def commercial(self) -> bool:
@@ -220,7 +222,7 @@ def _cached(spec: ModelSpec, cache: str) -> Path | None:
     try:
         found = snapshot_download(
             spec.source, revision=spec.revision, cache_dir=cache, local_files_only=True,
-            allow_patterns=FETCHED,
+            allow_patterns=list(spec.files),
         )  # fmt: skip
     except (LocalEntryNotFoundError, HFValidationError):  # absent, incomplete, or no hub id
         return None
@@ -270,7 +272,7 @@ def _download(spec: ModelSpec, progress: Progress) -> Path:
     try:
         found = snapshot_download(
             spec.source, revision=spec.revision, cache_dir=_hub_cache(),
-            allow_patterns=FETCHED, tqdm_class=Bar,
+            allow_patterns=list(spec.files), tqdm_class=Bar,
         )  # fmt: skip
         if _checked(spec, Path(found)):
             return Path(found)

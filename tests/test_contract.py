@@ -124,7 +124,9 @@ def test_every_model_is_pinned_and_licensed():
     assert specs and all(isinstance(spec, ModelSpec) for spec in specs)
     assert table(specs) in (ROOT / "README.md").read_text(), "the README's table is the specs'"
     for spec in specs:
-        assert spec.licence and spec.download_mb > 0 and spec.revision, spec.key
+        assert spec.licence and spec.download_mb > 0, spec.key
+        ours = spec.source.startswith("assets/models/")  # its version is the tree's
+        assert spec.revision or ours, spec.key
 
 
 def test_a_tab_that_fails_to_import_leaves_the_others_alive(monkeypatch):

@@ -1,0 +1,232 @@
+"""A picture under control, next to the same picture without: one noise, one prompt, two passes.
+
+Both passes are diffusers' own pipelines with the same parts. The result keeps every step's x₀ as a
+latent; what it looks like is decoded when somebody looks, so that following costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from core.control.hints import check, fitted
+from core.control.types import ControlResult, ControlSettings, Film, Hint, Step
+from core.diffusion import load
+from core.diffusion.loading import parts, scheduler
+from core.diffusion.models import CONTROLS, UNIONS
+from core.diffusion.stepwise import estimate, stepwise
+from core.images import digest
+from core.recipe import Recipe
+from core.runtime import stage
+from core.types import InputError, Progress, silent
+
+SHOW_S = 0.5  # between previews; the first comes after as long, so that quick work isn't slowed
+
+Scorer = Callable[[np.ndarray, Hint], float]
+
+
+def generate(
+    hint: Hint | Sequence[Hint],
+    settings: ControlSettings = ControlSettings(),
+    progress: Progress = silent,
+    *,
+    agreement: Scorer | None = None,
+) -> Iterator[Step | ControlResult]:
+    """Paint `settings.images` pictures under one control or several, and without: steps as they
+    come, then the ControlResult.
+
+    ControlNet: Zhang et al., ICCV 2023. agreement scores a picture (H, W, 3) against a hint, None
+    leaves it out. Raises InputError for a map, size or prompt that doesn't fit, Unavailable if the
+    model isn't here.
+    """
+    from core.control.scoring import agreement_by
+
+    hints = (hint,) if isinstance(hint, Hint) else tuple(hint)
+    if not hints:
+        raise InputError("No control map was given. Make one first.")
+    began = time.perf_counter()
+    progress(0.0, desc=f"loading {settings.model}")
+    kinds = tuple(one.kind for one in hints)
+    parts(settings.model, kinds)  # does the model know these controls at all?
+    for one in hints:
+        check(one)
+    pipeline = load(settings.model, kinds, progress=stage(progress, 0.0, 0.1))
+    width, height = size_of(pipeline, settings, hints[0])
+    seen = tuple(as_seen(settings.model, one, width, height) for one in hints)
+    painter = Painter(pipeline, settings, seen, progress)
+    images, film = yield from painter.run(controlled=True)
+    baseline = baseline_film = None
+    if settings.baseline:
+        baseline, baseline_film = yield from painter.run(controlled=False)
+    score = agreement or agreement_by(settings.model)
+    yield ControlResult(
+        images, baseline, film, baseline_film, seen,
+        tuple(score(image, seen[0]) for image in images),
+        tuple(score(image, seen[0]) for image in (baseline if baseline is not None else ())),
+        time.perf_counter() - began,
+        recipe_of(hints, settings),
+        tuple(notes_of(pipeline, settings)),
+    )  # fmt: skip
+
+
+def as_seen(model: str, hint: Hint, width: int, height: int) -> Hint:
+    """The hint as the net sees it: in its size, and lines of any kind as the edges that a net knows
+    which was trained on edges alone."""
+    control = CONTROLS[model].get(hint.kind)
+    kind = "edges" if control == CONTROLS[model].get("edges") else hint.kind
+    return replace(hint, map=fitted(hint.map, kind, width, height), kind=kind)
+
+
+def size_of(pipeline: Any, settings: ControlSettings, hint: Hint) -> tuple[int, int]:
+    """(width, height) that is painted: the longer side as asked for, the other as the map's."""
+    factor = pipeline.vae_scale_factor
+    multiple = 8 if factor <= 8 else factor
+    longest = settings.size_px or pipeline.unet.config.sample_size * factor
+    height, width = hint.map.shape[:2]
+    scale = longest / max(height, width)
+    across, down = (max(multiple, round(n * scale / multiple) * multiple) for n in (width, height))
+    return across, down
+
+
+def notes_of(pipeline: Any, settings: ControlSettings) -> list[str]:
+    """What a person should know of this prompt: what is cut, what the model doesn't know."""
+    found = []
+    tokenizer = pipeline.tokenizer
+    ids = tokenizer(settings.prompt, truncation=False, verbose=False).input_ids
+    most = tokenizer.model_max_length
+    if len(ids) > most:
+        cut = tokenizer.decode(ids[most - 1 : -1])
+        found.append(f"The prompt has {len(ids)} tokens and {most} fit: “{cut}” is not read.")
+    if settings.model == "tiny-sd":
+        known = set(tokenizer.get_vocab())
+        words = [w.strip(".,!?") for w in settings.prompt.lower().split()]
+        strange = [w for w in dict.fromkeys(words) if w and f"{w}</w>" not in known]
+        if strange:
+            found.append(
+                f"tiny-sd has never read {', '.join(f'“{w}”' for w in strange)}: it knows toys on "
+                "a floor and nothing else."
+            )
+    return found
+
+
+class Painter:
+    """A pipeline with its settings, run with control and without."""
+
+    def __init__(
+        self, pipeline: Any, settings: ControlSettings, hints: Sequence[Hint], progress: Progress
+    ):
+        self.pipeline, self.settings, self.hints = pipeline, settings, hints
+        self.progress = progress
+        self.height, self.width = hints[0].map.shape[:2]
+        passes = 1 + settings.baseline
+        self.total = passes * settings.steps
+        self.done = 0
+        self.began = self.shown = time.perf_counter()
+
+    def arguments(self, controlled: bool) -> dict[str, Any]:
+        """What the pipeline is called with."""
+        import torch
+        from PIL import Image
+
+        s = self.settings
+        first = torch.Generator("cpu").manual_seed(s.seed)
+        given: dict[str, Any] = {
+            "prompt": s.prompt, "negative_prompt": s.negative or None,
+            "num_inference_steps": s.steps, "guidance_scale": s.guidance,
+            "num_images_per_prompt": s.images, "generator": first,
+            "width": self.width, "height": self.height, "output_type": "np",
+        }  # fmt: skip
+        if controlled:
+            maps = [Image.fromarray(hint.map) for hint in self.hints]
+            scales = [s.scale * hint.weight for hint in self.hints]
+            several, union = len(maps) > 1, s.model in UNIONS
+            given |= {
+                "control_image" if union else "image": maps if several or union else maps[0],
+                "controlnet_conditioning_scale": scales if several else scales[0],
+                "control_guidance_start": s.start, "control_guidance_end": s.end,
+                "guess_mode": s.guess,
+            }  # fmt: skip
+            if union:
+                given["control_mode"] = [CONTROLS[s.model][hint.kind] for hint in self.hints]
+        return given
+
+    def run(self, controlled: bool) -> Generator[Step, None, tuple[np.ndarray, Film]]:
+        """One pass: its steps, as often as there is time to show one, then pictures and film."""
+        import torch
+
+        pipeline = self.pipeline if controlled else load(self.settings.model, task="text")
+        pipeline.scheduler = scheduler(self.settings.scheduler, pipeline.scheduler.config)
+        guesses, times = [], []
+        own_step = pipeline.scheduler.step
+
+        def paint(tell: Callable[[Step], None]) -> np.ndarray:
+            def step(output: Any, t: Any, sample: Any, *args: Any, **named: Any) -> Any:
+                guesses.append(estimate(pipeline.scheduler, output, t, sample))
+                times.append(int(t))
+                moved = own_step(output, t, sample, *args, **named)
+                self.done += 1
+                self.progress(self.done / self.total, desc=_doing(controlled))
+                if time.perf_counter() - self.shown >= SHOW_S:
+                    tell(self.shot(pipeline, guesses[-1], controlled, times[-1]))
+                    self.shown = time.perf_counter()
+                return moved
+
+            pipeline.scheduler.step = step
+            with torch.inference_mode():
+                return pipeline(**self.arguments(controlled)).images
+
+        images = yield from stepwise(paint)
+        kept = torch.stack(guesses).half().cpu().numpy()
+        return _bytes(images), Film(kept, np.array(times))
+
+    def shot(self, pipeline: Any, latents: Any, controlled: bool, t: int) -> Step:
+        return Step(
+            self.done, self.total, time.perf_counter() - self.began, decoded(pipeline, latents),
+            controlled, t,
+        )  # fmt: skip
+
+
+def _doing(controlled: bool) -> str:
+    return "painting with control" if controlled else "painting without control"
+
+
+def decoded(pipeline: Any, latents: Any) -> np.ndarray:
+    """(N, H, W, 3) uint8 of latents (N, C, h, w), a torch tensor or an array."""
+    import torch
+
+    net = pipeline.vae
+    with torch.inference_mode():
+        x = torch.as_tensor(latents).to(net.device, net.dtype) / net.config.scaling_factor
+        rgb = net.decode(x).sample.float()
+    return _bytes((rgb / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _bytes(images: np.ndarray) -> np.ndarray:
+    return (np.asarray(images) * 255).round().astype(np.uint8)
+
+
+def recipe_of(hints: Sequence[Hint], settings: ControlSettings) -> Recipe:
+    """The program that paints the same again, from the maps."""
+    names = ["map"] if len(hints) == 1 else [f"map{k}" for k in range(len(hints))]
+    given = ", ".join(
+        f'Hint(load("{name}.png"), "{hint.kind}"'
+        + (f", weight={hint.weight!r})" if hint.weight != 1 else ")")
+        for name, hint in zip(names, hints, strict=True)
+    )
+    program = (
+        "from PIL import Image\n\n"
+        "from core.control import ControlSettings, Hint, generate\n"
+        "from core.images import load\n\n"
+        f"hints = [{given}]\n"
+        "*steps, result = generate(hints, {ControlSettings})\n"
+        "Image.fromarray(result.images[0]).save('picture.png')\n"
+        "print('agreement with the map:', result.agreement)"
+    )
+    from core.diffusion import MODELS
+
+    inputs = {name: digest(hint.map) for name, hint in zip(names, hints, strict=True)}
+    return Recipe("controlnet", program, (settings,), inputs, MODELS[settings.model].id)

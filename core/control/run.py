@@ -1,0 +1,185 @@
+"""From the tab's settings to a picture, its control map, and pictures painted under it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.control.hints import hint, scene_hints
+from core.control.painting import generate
+from core.control.scoring import named, share
+from core.control.types import KINDS, ControlResult, ControlSettings, Hint, HintSettings, Step
+from core.diffusion import world
+from core.images import as_rgb
+from core.runtime import stage
+from core.scenes import prompt, render
+from core.types import Compared, InputError, Progress, Settings, setting, silent
+
+SOURCES = {
+    "scene": "A rendered scene",
+    "picture": "A picture of your own",
+    "map": "A map of your own",
+    "drawing": "A drawing: begin with nothing",
+}
+COMPARE_HELP = {
+    "agreement": ("Agreement", "The picture's own map against the map it was given, 1 is all.", ""),
+    "without": ("Without control", "The same noise and words, scored against the same map.", ""),
+    "words": ("Words", "Named things that are there in colour and shape.", ""),
+    "seconds": ("Time", "Of both passes.", "s"),
+}
+EDITED_PX = 384  # at least so many pixels a side are drawn on
+
+
+@dataclass(frozen=True)
+class SourceSettings(Settings):
+    """What the control map is made of."""
+
+    control_source: str = setting(
+        "scene", "Map of", "A scene's maps are exact; a photo's are found in it.", choices=SOURCES
+    )
+    control_scene: int = setting(
+        2, "Scene", "Toys on a floor; another number is another scene, none was trained on.",
+        minimum=0, maximum=9999, step=1,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """The picture (H, W, 3) uint8 that a map is made of, what it shows in words ("" if nobody
+    knows), and the maps that are known exactly, by kind."""
+
+    picture: np.ndarray
+    words: str
+    exact: dict[str, Hint]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a person hands in: picture (H, W, 3) uint8; strokes (h, w, 4) uint8, drawn over the map
+    at any size; more: further maps that steer the same picture."""
+
+    picture: np.ndarray | None = None
+    strokes: np.ndarray | None = None
+    more: tuple[Hint, ...] = ()
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The result and what it came of."""
+
+    source: Source
+    hint: Hint
+    result: ControlResult
+
+
+def source(settings: SourceSettings, given: Given = Given()) -> Source:
+    """The picture. Raises InputError if one's own was asked for and none was given."""
+    if settings.control_source == "scene":
+        seed = world.HELD_OUT + settings.control_scene
+        scene = world.scene(seed)
+        camera = world.camera(scene)
+        view = render(scene, camera)
+        return Source(view.rgb, prompt(scene, 0), scene_hints(view, camera))
+    if settings.control_source == "drawing":
+        return Source(np.zeros((EDITED_PX, EDITED_PX, 3), np.uint8), "", {})
+    if given.picture is None:
+        what = SOURCES[settings.control_source].lower()
+        raise InputError(f"There is no picture yet. Drop {what} on the field, or take a scene.")
+    return Source(as_rgb(given.picture), "", {})
+
+
+def hint_of(
+    of: Source,
+    source_settings: SourceSettings,
+    settings: HintSettings,
+    given: Given = Given(),
+    progress: Progress = silent,
+) -> Hint:
+    """The map of this kind: exact where the scene tells, a map as it was given, else found; then
+    what was drawn over it."""
+    where = source_settings.control_source
+    if where == "drawing":
+        found = Hint(of.picture, settings.kind)
+    elif where == "map":
+        found = replace(hint(of.picture, replace(settings, kind="map")), kind=settings.kind)
+    else:
+        found = of.exact.get(settings.kind) or hint(of.picture, settings, progress=progress)
+    if given.strokes is None or not given.strokes[..., 3].any():
+        if where == "drawing":
+            raise InputError("Nothing is drawn yet. Draw on the map, then paint.")
+        return found
+    return replace(found, map=_drawn_over(found.map, given.strokes), exact=False)
+
+
+def for_drawing(map: np.ndarray) -> np.ndarray:
+    """The map large enough to draw on: every pixel of a small one becomes a square."""
+    times = -(-EDITED_PX // max(map.shape[:2]))
+    return map.repeat(times, 0).repeat(times, 1) if times > 1 else map
+
+
+def _drawn_over(map: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+    import cv2
+
+    large = for_drawing(map).copy()
+    height, width = large.shape[:2]
+    drawn = cv2.resize(strokes, (width, height), interpolation=cv2.INTER_NEAREST)
+    where = drawn[..., 3] > 127
+    large[where] = drawn[where, :3]
+    return large
+
+
+def run(
+    source_settings: SourceSettings,
+    hint_settings: HintSettings,
+    settings: ControlSettings,
+    given: Given = Given(),
+    progress: Progress = silent,
+) -> Iterator[Step | Painted]:
+    """Make the map, paint with it and without: the steps as they come, then Painted.
+
+    An empty prompt is the scene's own words.
+    """
+    found = source(source_settings, given)
+    steering = hint_of(found, source_settings, hint_settings, given, progress)
+    if not settings.prompt.strip():
+        settings = replace(settings, prompt=found.words)
+    for event in generate((steering, *given.more), settings, progress):
+        if isinstance(event, ControlResult):
+            yield Painted(found, steering, event)
+        else:
+            yield event
+
+
+def compare(
+    source_settings: SourceSettings,
+    kinds: Sequence[str],
+    hint_settings: HintSettings,
+    settings: ControlSettings,
+    given: Given = Given(),
+    progress: Progress = silent,
+) -> Iterator[Compared]:
+    """The same picture, prompt and noise under each kind of control."""
+    given = replace(given, strokes=None)  # they were drawn on one map
+    for k, kind in enumerate(kinds):
+        part = stage(progress, k / len(kinds), (k + 1) / len(kinds))
+        chosen = replace(hint_settings, kind=kind)
+        for event in run(source_settings, chosen, settings, given, part):
+            if isinstance(event, Painted):
+                yield compared(event, k + 1, len(kinds))
+
+
+def compared(painted: Painted, step: int = 1, total: int = 1) -> Compared:
+    """A result as one column of the comparison: the step-th of total."""
+    result = painted.result
+    prompt = result.recipe.settings[0].prompt  # type: ignore[attr-defined]
+    seen = named(result.images[0], prompt)
+    scores = {
+        "agreement": share(result.agreement), "without": share(result.baseline_agreement),
+        "words": share(tuple(float(one.shape) for one in seen)) if seen else math.nan,
+        "seconds": result.seconds,
+    }  # fmt: skip
+    name = KINDS[painted.hint.kind].partition(" (")[0]
+    return Compared(step, total, result.seconds, name, result.images[0], scores)

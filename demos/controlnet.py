@@ -1,0 +1,163 @@
+"""The ControlNet tab: a picture or a drawing, its map, and what is painted under it. Its panels are
+in controlnet_panels.py and controlnet_inside.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core import images, models, runtime
+from core.control.run import Given, Painted, SourceSettings, for_drawing, hint_of, run, source
+from core.control.types import ControlSettings, HintSettings, Step
+from core.diffusion import MODELS
+from core.scenes.control import PALETTE
+from core.types import InputError
+from demos import controlnet_panels as panels
+from demos import ui
+from demos.controlnet_inside import Inside
+from demos.widgets.photo import photo
+
+KINDS = (SourceSettings, HintSettings, ControlSettings)
+COLOURS: list[Any] = ["#ffffff", "#000000", *(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in PALETTE[:8])]
+REDRAWN = ("control_source", "kind", "invert")  # a change of these makes another map
+SLID = ("control_scene", "low", "high", "blur_px", "cells")
+
+
+def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
+    """Draw the tab; `run` is core.control.run.run, or a test's fake of it."""
+    made = ui.Controls(*KINDS)
+    state = gr.State(None)
+
+    with gr.Row():
+        with gr.Column(scale=3, min_width=260):
+            picture = _input(made)
+            made.draw("kind")
+            editor = _editor()
+            with gr.Column(visible=True) as canny:
+                made.draw("low", "high")
+        with gr.Column(scale=2, min_width=230):
+            made.draw("prompt")
+            job = ui.Job("Paint", "controlnet")
+            made.draw("scale", "guidance", "steps", "seed")
+            made.draw("model")
+            made.draw_rest()
+        with gr.Column(scale=5, min_width=320):
+            headline = ui.text(elem_classes="headline")
+            shown = ui.text()
+            with gr.Tabs():
+                with gr.Tab("Every step"):
+                    film = panels.Film(state)
+                with gr.Tab("All maps of the picture"):
+                    panels.Maps(made, picture)
+
+    inside = Inside(state)
+    panels.compare(made, picture, state)
+    with ui.panel("Score"):
+        scores = ui.text()
+    take = ui.TakeAway("controlnet")
+    ui.lesson("controlnet")
+
+    outputs = [state, headline, shown, scores, *film.outputs, *inside.outputs, *take.outputs]
+
+    def work(path: str | None, drawn: dict | None, *values: Any) -> Iterator:
+        settings = made.read(values)
+        given = _given(settings[0], path, drawn)
+        gpu = settings[2].model != "tiny-sd"
+        yield from runtime.stream(run, *settings, given, gpu=gpu)
+
+    def show(found: Step | Painted) -> dict:
+        if isinstance(found, Step):
+            return {shown: panels.preview(found)}
+        return {
+            state: found,
+            headline: panels.headline(found),
+            shown: panels.pair(found),
+            scores: panels.score_text(found),
+            **film.show(found),
+            **inside.show(found),
+            **take.show(found.result.recipe),
+        }
+
+    job.wire(work, show, [picture, editor, *made.inputs], outputs, api_name="controlnet")
+    take.wire(state, panels.write_files)
+    made.restore_from("controlnet")
+
+    # The map is shown as soon as anything it depends on changes, and can then be drawn on.
+
+    def draw_map(path: str | None, *values: Any) -> dict:
+        where, how, _ = made.read(values)
+        try:
+            found = source(where, _given(where, path, None))
+        except InputError:  # nothing was handed in yet: nothing to show
+            return {editor: None}
+        if where.control_source == "drawing":
+            shown = found.picture
+        else:
+            shown = for_drawing(hint_of(found, where, how).map)
+        return {editor: {"background": shown, "layers": [], "composite": None}}
+
+    inputs = [picture, *made.inputs]
+    again = [made.widgets[name].change for name in REDRAWN]
+    again += [made.widgets[name].change for name in SLID] + [picture.change]
+    gr.on(again, ui.guard(draw_map, job.status), inputs, [job.status, editor],
+          trigger_mode="always_last", **ui.QUIET)  # fmt: skip
+    ui.on_open(ui.guard(draw_map, job.status), inputs, [job.status, editor])
+
+    kind, model = made.widgets["kind"], made.widgets["model"]
+    kind.change(lambda key: gr.Column(visible=key == "edges"), kind, canny, **ui.QUIET)
+    model.change(lambda key: gr.Radio(info=_about(key)), model, model, **ui.QUIET)
+
+
+def _about(key: str) -> str:
+    spec = MODELS[key]
+    return f"{spec.note} {models.missing(spec, instead='tiny-sd works without it.')}".strip()
+
+
+def _given(where: SourceSettings, path: str | None, drawn: dict | None) -> Given:
+    """What the person handed in, as far as this source uses it."""
+    own = where.control_source in ("picture", "map")
+    picture = images.load(path) if own and path else None
+    layers = [np.asarray(layer) for layer in (drawn or {}).get("layers") or []]
+    strokes = None
+    for layer in layers:
+        strokes = layer if strokes is None else np.where(layer[..., 3:] > 127, layer, strokes)
+    return Given(picture, strokes)
+
+
+def _input(made: ui.Controls) -> Any:
+    """What the map is made of: a scene, a picture or a map of one's own, or nothing."""
+    made.draw("control_source")
+    with gr.Column(visible=True) as scene:
+        made.draw("control_scene")
+    own = photo("Picture", visible=False)
+    made.widgets["control_source"].change(
+        lambda chosen: {
+            scene: gr.Column(visible=chosen == "scene"),
+            own: gr.Image(
+                visible=chosen in ("picture", "map"), label="Map" if chosen == "map" else "Picture"
+            ),
+        },
+        made.widgets["control_source"], [scene, own], **ui.QUIET,
+    )  # fmt: skip
+    return own
+
+
+def _editor() -> gr.ImageEditor:
+    return gr.ImageEditor(
+        label="The control map. Draw on it to change it.", type="numpy", image_mode="RGBA",
+        format="png", sources=(), transforms=(), layers=False, height=330, buttons=[],
+        brush=gr.Brush(colors=COLOURS, default_color="#ffffff", default_size=6, color_mode="fixed"),
+        eraser=gr.Eraser(default_size=12),
+    )  # fmt: skip
+
+
+demo = ui.Demo(
+    "controlnet",
+    "ControlNet",
+    "A map says where, words say what: paint with and without control from the same noise, and see "
+    "what the control adds.",
+    build,
+)

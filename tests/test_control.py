@@ -1,0 +1,278 @@
+"""Control from map to picture, with an untrained model of the shipped one's classes and layout.
+
+What it paints is noise; what is tested holds for any weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import models
+from core.control import ControlResult, ControlSettings, Hint, HintSettings, Step, generate
+from core.control import inspect as inside
+from core.control import painting as inner
+from core.control.film import film
+from core.control.run import Given, Painted, SourceSettings, run, source
+from core.control.sweep import sweep, values_of
+from core.diffusion import MODELS, loading, nets, stepwise
+from core.diffusion import reader as reading
+from core.types import InputError
+
+FEW = ControlSettings(prompt="a red ball on wood", steps=4)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny-sd where this repository has it: its own sizes, random weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("project")
+    folder = root / MODELS["tiny-sd"].source
+    tokenizer = nets.tokenizer(["a red ball on wood", "a blue cube left of it"], root / "words")
+    unet = nets.unet()
+    nets.library().StableDiffusionPipeline(
+        vae=nets.vae(), text_encoder=nets.text(tokenizer), tokenizer=tokenizer, unet=unet,
+        scheduler=nets.scheduler(), safety_checker=None, feature_extractor=None,  # pyright: ignore
+        requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    for kind in nets.KINDS:
+        net = nets.control(unet)
+        for weight in net.parameters():  # a trained control's convolutions aren't zeros
+            torch.nn.init.normal_(weight, std=0.05)
+        net.save_pretrained(folder / f"controlnet-{kind}")
+    save_file(reading.new_reader().state_dict(), folder / "reader.safetensors")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "ROOT", project)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def empty_pool() -> Iterator[None]:
+    models.pool().clear()
+    yield
+    models.pool().clear()
+
+
+def ring(kind: str = "edges", size: int = 64) -> Hint:
+    """A white ring on black."""
+    y, x = np.mgrid[:size, :size]
+    line = abs(np.hypot(x - size / 2, y - size / 2) - size / 4) < 0.7
+    return Hint(np.repeat(np.where(line, 255, 0).astype(np.uint8)[..., None], 3, 2), kind)
+
+
+def painted(hint: Hint = ring(), settings: ControlSettings = FEW) -> ControlResult:
+    *_, last = generate(hint, settings)
+    assert isinstance(last, ControlResult)
+    return last
+
+
+# ---------------------------------------------------------------- the pair
+
+
+def test_scale_0_is_no_control_bit_for_bit():
+    result = painted(settings=replace(FEW, scale=0.0))
+    assert result.baseline is not None
+    np.testing.assert_array_equal(result.images, result.baseline)
+
+
+def test_control_changes_the_picture_and_nothing_else_does():
+    result = painted()
+    assert result.images.shape == (1, 64, 64, 3) and result.images.dtype == np.uint8
+    assert result.baseline is not None and (result.images != result.baseline).any()
+    again = painted()
+    np.testing.assert_array_equal(result.images, again.images)
+    np.testing.assert_array_equal(result.baseline, again.baseline)  # type: ignore[arg-type]
+    other = painted(settings=replace(FEW, seed=1))
+    assert (other.images != result.images).any()
+
+
+def test_it_is_what_the_pipeline_paints_by_hand():
+    import torch
+    from PIL import Image
+
+    pipeline = loading.load("tiny-sd", ("edges",))
+    with torch.inference_mode():
+        by_hand = pipeline(
+            FEW.prompt, image=Image.fromarray(ring().map), num_inference_steps=FEW.steps,
+            guidance_scale=FEW.guidance, generator=torch.Generator().manual_seed(0),
+            output_type="np", width=64, height=64,
+        ).images  # fmt: skip
+    np.testing.assert_array_equal(painted().images, (by_hand * 255).round().astype(np.uint8))
+
+
+def test_a_control_that_has_ended_is_none():
+    late = painted(settings=replace(FEW, start=0.99))
+    assert late.baseline is not None
+    np.testing.assert_array_equal(late.images, late.baseline)
+
+
+def test_two_controls_add_up_and_weight_0_is_none():
+    depth = Hint(np.full((64, 64, 3), 0, np.uint8), "depth")
+    depth.map[:] = np.linspace(20, 240, 64, dtype=np.uint8)[:, None, None]
+    *_, both = generate([ring(), depth], FEW)
+    *_, one = generate([ring(), replace(depth, weight=0.0)], FEW)
+    assert isinstance(both, ControlResult) and isinstance(one, ControlResult)
+    np.testing.assert_array_equal(one.images, painted().images)
+    assert (both.images != one.images).any()
+
+
+def test_other_sizes_and_portrait_maps():
+    tall = Hint(ring(size=128).map[:, 32:96], "edges")
+    result = painted(tall, replace(FEW, size_px=80))
+    assert result.images.shape[1:3] == (80, 40)
+
+
+@pytest.mark.parametrize("scheduler", ["ddpm", "euler", "euler-a", "dpm++", "unipc", "lcm"])
+def test_the_last_estimate_is_the_picture(scheduler: str):
+    """What is left after the last step is x₀; for schedulers that end on it exactly."""
+    result = painted(settings=replace(FEW, scheduler=scheduler, baseline=False))
+    assert np.isfinite(result.film.x0.astype(np.float32)).all() and len(result.film.t) == 4
+    pipeline = loading.load("tiny-sd", ("edges",))
+    last = inner.decoded(pipeline, result.film.x0[-1].astype(np.float32))
+    if scheduler in ("euler", "dpm++", "unipc", "lcm"):
+        assert np.abs(last.astype(int) - result.images).max() <= 2
+
+
+def test_estimate_undoes_the_mixture():
+    import torch
+
+    scheduler = nets.scheduler()
+    scheduler.set_timesteps(10)
+    x0, noise = torch.randn(2, 1, 4, 5, 3, generator=torch.Generator().manual_seed(3)).unbind(0)
+    t = scheduler.timesteps[4]
+    kept = scheduler.alphas_cumprod[int(t)]
+    mixed = kept.sqrt() * x0 + (1 - kept).sqrt() * noise
+    torch.testing.assert_close(stepwise.estimate(scheduler, noise, t, mixed), x0)
+    scheduler.register_to_config(prediction_type="v_prediction")
+    v = kept.sqrt() * noise - (1 - kept).sqrt() * x0
+    torch.testing.assert_close(stepwise.estimate(scheduler, v, t, mixed), x0, atol=1e-5, rtol=0)
+
+
+# ---------------------------------------------------------------- following it
+
+
+def test_steps_are_shown_and_closing_stops(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(inner, "SHOW_S", 0.0)
+    *steps, result = generate(ring(), FEW)
+    assert [s.step for s in steps if isinstance(s, Step)] == list(range(1, 9))
+    assert [s.controlled for s in steps if isinstance(s, Step)] == [True] * 4 + [False] * 4
+    told = []
+    run = generate(ring(), replace(FEW, steps=50), lambda share, desc="": told.append(share))
+    next(run)
+    run.close()  # type: ignore[attr-defined]
+    count = len(told)
+    assert count < 20
+    assert isinstance(result, ControlResult)
+
+
+def test_film_rows_end_with_the_last_step():
+    rows = film(painted(settings=replace(FEW, steps=6)), frames=3)
+    assert [title for title, _ in rows] == ["Over the map", "With control", "Without"]
+    assert [[k for k, _ in row] for _, row in rows] == [[1, 3, 6]] * 3
+    assert rows[0][1][0][1].shape == (64, 64, 3)
+
+
+def test_notes_say_what_is_cut_and_what_is_strange():
+    long = painted(settings=replace(FEW, prompt="a red ball on wood " * 20))
+    assert any("77 fit" in note for note in long.notes)
+    strange = painted(settings=replace(FEW, prompt="a red zebra on wood"))
+    assert any("“zebra”" in note for note in strange.notes)
+    assert not painted().notes
+
+
+# ---------------------------------------------------------------- inside
+
+
+def test_attention_sums_to_one_at_every_place():
+    result = painted()
+    seen = inside.look_inside(result.hints, FEW)
+    assert seen.tokens == ("start", "a", "red", "ball", "on", "wood", "end")
+    total = seen.attention.sum(0) + seen.padding
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+    assert len(seen.residuals) == 7 and all(len(r.norm) == FEW.steps for r in seen.residuals)
+    assert seen.guidance.shape == (FEW.steps, 2)
+
+
+def test_looking_changes_nothing():
+    before = painted()
+    inside.look_inside(before.hints, FEW)
+    np.testing.assert_array_equal(painted().images, before.images)
+
+
+def test_residuals_vanish_with_the_scale():
+    seen = inside.look_inside(painted().hints, replace(FEW, scale=0.0))
+    assert all((r.norm == 0).all() for r in seen.residuals)
+
+
+def test_an_untrained_control_adds_exactly_nothing():
+    found = inside.zero_convolution(ring(), FEW)
+    assert (found.untrained == 0).all() and (found.trained > 0).all()
+
+
+def test_the_written_step_is_the_schedulers():
+    result = painted()
+    found = inside.look_inside(result.hints, FEW).arithmetic
+    assert found is not None
+    assert found.eps == pytest.approx(
+        found.eps_none + FEW.guidance * (found.eps_words - found.eps_none), abs=1e-5
+    )
+    channel, y, x = found.place
+    at = result.film.x0[found.step - 1, 0, channel, y, x]
+    assert found.x0 == pytest.approx(float(at), rel=2e-3, abs=2e-3)
+
+
+# ---------------------------------------------------------------- sources, sweeps, bad input
+
+
+def test_a_scene_has_its_words_and_exact_maps():
+    *_, last = run(SourceSettings(), HintSettings(), replace(FEW, prompt="", baseline=False))
+    assert isinstance(last, Painted) and last.hint.exact
+    assert last.result.recipe.settings[0].prompt == last.source.words != ""  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(last.result.hints[0].map, last.hint.map)
+
+
+def test_strokes_are_drawn_over_the_map_and_a_drawing_needs_some():
+    strokes = np.zeros((384, 384, 4), np.uint8)
+    strokes[100:106, 40:340] = 255
+    where = SourceSettings(control_source="drawing")
+    *_, last = run(where, HintSettings(), replace(FEW, baseline=False), Given(strokes=strokes))
+    assert isinstance(last, Painted)
+    row = last.result.hints[0].map[..., 0].max(1)
+    assert row[16:18].max() == 255 and row[:15].max() == 0 and row[19:].max() == 0
+    with pytest.raises(InputError, match="Nothing is drawn"):
+        list(run(where, HintSettings(), FEW))
+    with pytest.raises(InputError, match="no picture yet"):
+        source(SourceSettings(control_source="picture"))
+
+
+def test_a_sweep_is_a_grid_and_scale_0_is_the_same_for_every_start():
+    cells = list(sweep([ring()], FEW, ("scale", (0.0, 1.0)), ("start", (0.0, 0.5))))
+    assert [(c.row, c.column) for c in cells] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    np.testing.assert_array_equal(cells[0].image, cells[2].image)
+    assert (cells[1].image != cells[3].image).any()
+    assert values_of("steps", "5, 10") == (5, 10) and values_of("prompt", "a | b") == ("a", "b")
+    for bad in ("", "one"):
+        with pytest.raises(InputError):
+            values_of("scale", bad)
+    with pytest.raises(InputError, match="more than"):
+        list(sweep([ring()], FEW, ("seed", range(40))))
+
+
+def test_maps_that_do_not_fit_are_refused_in_words():
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with pytest.raises(InputError, match="doesn't look like edges"):
+        painted(Hint(photo, "edges"))
+    with pytest.raises(InputError, match="no control 'pose'"):
+        painted(Hint(ring().map, "pose"))
+    with pytest.raises(InputError, match="covers no step"):
+        ControlSettings(start=0.5, end=0.5)
