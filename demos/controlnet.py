@@ -4,15 +4,18 @@ in controlnet_panels.py and controlnet_inside.py."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from core import images, models, runtime
+from core import images, runtime
 from core.control.run import Given, Painted, SourceSettings, for_drawing, hint_of, run, source
-from core.control.types import ControlSettings, HintSettings, Step
+from core.control.types import ControlSettings, Hint, HintSettings, Step
 from core.diffusion import MODELS
+from core.diffusion.loading import missing
 from core.scenes.control import PALETTE
 from core.types import InputError
 from demos import controlnet_panels as panels
@@ -41,9 +44,13 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
         with gr.Column(scale=2, min_width=230):
             made.draw("prompt")
             job = ui.Job("Paint", "controlnet")
+            more = _more_maps()
             made.draw("scale", "guidance", "steps", "seed")
             made.draw("model")
             made.draw_rest()
+            with gr.Accordion("LoRA", open=False):
+                lora = gr.File(label="A .safetensors file for this model", height=110,
+                               file_types=[".safetensors"])  # fmt: skip
         with gr.Column(scale=5, min_width=320):
             headline = ui.text(elem_classes="headline")
             shown = ui.text()
@@ -62,9 +69,13 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
 
     outputs = [state, headline, shown, scores, *film.outputs, *inside.outputs, *take.outputs]
 
-    def work(path: str | None, drawn: dict | None, *values: Any) -> Iterator:
+    def work(
+        path: str | None, drawn: dict | None, maps: tuple[Hint, ...], lora: str | None,
+        *values: Any,
+    ) -> Iterator:  # fmt: skip
         settings = made.read(values)
         given = _given(settings[0], path, drawn)
+        given = replace(given, more=maps, lora=Path(lora) if lora else None)
         gpu = settings[2].model != "tiny-sd"
         yield from runtime.stream(run, *settings, given, gpu=gpu)
 
@@ -81,7 +92,9 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
             **take.show(found.result.recipe),
         }
 
-    job.wire(work, show, [picture, editor, *made.inputs], outputs, api_name="controlnet")
+    everything = [picture, editor, more.maps, lora, *made.inputs]
+    job.wire(work, show, everything, outputs, api_name="controlnet")
+    more.wire(state, job.status)
     take.wire(state, panels.write_files)
     made.restore_from("controlnet")
 
@@ -111,9 +124,38 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
     model.change(lambda key: gr.Radio(info=_about(key)), model, model, **ui.QUIET)
 
 
+@dataclass(frozen=True)
+class More:
+    """Further maps that steer the same picture: held in a state, named under two buttons."""
+
+    maps: gr.State
+    keep: gr.Button
+    drop: gr.Button
+    names: gr.HTML
+
+    def wire(self, state: gr.State, status: gr.HTML) -> None:
+        def keep(found: Painted | None, maps: tuple[Hint, ...]) -> dict:
+            if found is None:
+                raise InputError("There is no map yet. Press Paint first, then keep its map.")
+            maps = (*maps, found.hint)
+            names = ", ".join(panels.name(hint.kind).lower() for hint in maps)
+            return {self.maps: maps, self.names: f'<div class="note">Also by: {names}</div>'}
+
+        self.keep.click(ui.guard(keep, status), [state, self.maps],
+                        [status, self.maps, self.names], **ui.QUIET)  # fmt: skip
+        self.drop.click(lambda: ((), ""), None, [self.maps, self.names], **ui.QUIET)
+
+
+def _more_maps() -> More:
+    maps = gr.State(())
+    with gr.Row(elem_classes="job"):
+        keep = gr.Button("Keep this map too", size="sm", min_width=90)
+        drop = gr.Button("Only the new one", size="sm", min_width=90)
+    return More(maps, keep, drop, ui.text())
+
+
 def _about(key: str) -> str:
-    spec = MODELS[key]
-    return f"{spec.note} {models.missing(spec, instead='tiny-sd works without it.')}".strip()
+    return f"{MODELS[key].note} {missing(key)}".strip()
 
 
 def _given(where: SourceSettings, path: str | None, drawn: dict | None) -> Given:

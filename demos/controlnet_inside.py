@@ -59,7 +59,7 @@ class Inside:
 
 
 def _look(found: Painted, progress: Any) -> tuple[Painted, Found, Any]:
-    settings: Any = found.result.recipe.settings[0]
+    settings = found.result.settings
     seen = look_inside(found.result.hints, settings, progress)
     return found, seen, zero_convolution(found.result.hints[0], settings)
 
@@ -142,7 +142,7 @@ def _step(painted: Painted, found: Found) -> str:
     a = found.arithmetic
     if a is None:
         return '<div class="note">Choose the DDIM scheduler to see a step written out.</div>'
-    s = painted.result.recipe.settings[0].guidance  # type: ignore[attr-defined]
+    s = painted.result.settings.guidance
     lines = [
         f"Step {a.step}, t = {a.t}, channel {a.place[0]}, row {a.place[1]}, column {a.place[2]}",
         f"x_t = {a.x_t:.4f}    ᾱ_t = {a.alpha:.4f}    ᾱ_next = {a.alpha_next:.4f}",

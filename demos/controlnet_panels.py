@@ -64,7 +64,7 @@ def headline(found: Painted) -> str:
 
 
 def _prompt(found: Painted) -> str:
-    return found.result.recipe.settings[0].prompt  # type: ignore[attr-defined]
+    return found.result.settings.prompt
 
 
 def pair(found: Painted) -> str:
@@ -212,7 +212,7 @@ def _sweep(state: gr.State) -> None:
         columns = values_of(x, xs)
         rows = values_of(y, ys) if ys.strip() else ()
         cells: list[Cell] = []
-        settings: Any = found.result.recipe.settings[0]
+        settings = found.result.settings
         for event in runtime.stream(sweep, found.result.hints, settings, (x, columns), (y, rows)):
             if isinstance(event, runtime.Part):
                 cells.append(event.value)
@@ -258,7 +258,8 @@ def write_files(found: Painted, folder: Path) -> list[Path]:
         paths.append(figures.write_png(image, folder / f"with-{k + 1}.png", recipe))
         if result.baseline is not None:
             paths.append(figures.write_png(result.baseline[k], folder / f"without-{k + 1}.png"))
-    paths.append(figures.write_png(found.hint.map, folder / "map.png"))
+    for title, hint in zip(recipe.inputs, (found.hint, *found.given.more), strict=True):
+        paths.append(figures.write_png(hint.map, folder / f"{title}.png"))
     script = folder / "controlnet.py"
     script.write_text(recipe.code(), encoding="utf-8")
     return [*paths, script]

@@ -237,7 +237,7 @@ def test_the_written_step_is_the_schedulers():
 def test_a_scene_has_its_words_and_exact_maps():
     *_, last = run(SourceSettings(), HintSettings(), replace(FEW, prompt="", baseline=False))
     assert isinstance(last, Painted) and last.hint.exact
-    assert last.result.recipe.settings[0].prompt == last.source.words != ""  # type: ignore[attr-defined]
+    assert last.result.settings.prompt == last.source.words != ""
     np.testing.assert_array_equal(last.result.hints[0].map, last.hint.map)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.control.painting import decoded
-from core.control.types import ControlResult, ControlSettings, Film
+from core.control.types import ControlResult, Film
 from core.diffusion import load
 
 OVER = 0.35  # how strongly the map shows through
@@ -16,9 +16,7 @@ Strip = tuple[str, list[tuple[int, np.ndarray]]]
 def film(result: ControlResult, frames: int = 10) -> list[Strip]:
     """Of the first picture: rows of (title, [(step, (H, W, 3) uint8)]): x₀ over the map, x₀ with
     control, x₀ without; at most so many frames, evenly spread, the last step among them."""
-    settings = result.recipe.settings[0]
-    assert isinstance(settings, ControlSettings)
-    pipeline = load(settings.model, tuple(hint.kind for hint in result.hints))
+    pipeline = load(result.settings.model, tuple(hint.kind for hint in result.hints))
     map = result.hints[0].map
 
     def strip(of: Film) -> list[tuple[int, np.ndarray]]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from core.control.hints import check, fitted
 from core.control.types import ControlResult, ControlSettings, Film, Hint, Step
 from core.diffusion import load
-from core.diffusion.loading import parts, scheduler
+from core.diffusion.loading import parts, scheduler, with_lora
 from core.diffusion.models import CONTROLS, UNIONS
 from core.diffusion.stepwise import estimate, stepwise
 from core.images import digest
@@ -34,12 +36,14 @@ def generate(
     settings: ControlSettings = ControlSettings(),
     progress: Progress = silent,
     *,
+    lora: Path | None = None,
     agreement: Scorer | None = None,
 ) -> Iterator[Step | ControlResult]:
     """Paint `settings.images` pictures under one control or several, and without: steps as they
     come, then the ControlResult.
 
-    ControlNet: Zhang et al., ICCV 2023. agreement scores a picture (H, W, 3) against a hint, None
+    ControlNet: Zhang et al., ICCV 2023. lora is a .safetensors file with a low-rank change of the
+    U-Net, added by settings.lora_scale (Hu et al. 2021). agreement scores a picture (H, W, 3) against a hint, None
     leaves it out. Raises InputError for a map, size or prompt that doesn't fit, Unavailable if the
     model isn't here.
     """
@@ -58,17 +62,19 @@ def generate(
     width, height = size_of(pipeline, settings, hints[0])
     seen = tuple(as_seen(settings.model, one, width, height) for one in hints)
     painter = Painter(pipeline, settings, seen, progress)
-    images, film = yield from painter.run(controlled=True)
     baseline = baseline_film = None
-    if settings.baseline:
-        baseline, baseline_film = yield from painter.run(controlled=False)
+    with with_lora(pipeline, lora, settings.lora_scale) if lora else nullcontext():
+        images, film = yield from painter.run(controlled=True)
+        if settings.baseline:
+            baseline, baseline_film = yield from painter.run(controlled=False)
     score = agreement or agreement_by(settings.model)
     yield ControlResult(
+        settings,
         images, baseline, film, baseline_film, seen,
         tuple(score(image, seen[0]) for image in images),
         tuple(score(image, seen[0]) for image in (baseline if baseline is not None else ())),
         time.perf_counter() - began,
-        recipe_of(hints, settings),
+        recipe_of(hints, settings, lora),
         tuple(notes_of(pipeline, settings)),
     )  # fmt: skip
 
@@ -209,7 +215,7 @@ def _bytes(images: np.ndarray) -> np.ndarray:
     return (np.asarray(images) * 255).round().astype(np.uint8)
 
 
-def recipe_of(hints: Sequence[Hint], settings: ControlSettings) -> Recipe:
+def recipe_of(hints: Sequence[Hint], settings: ControlSettings, lora: Path | None) -> Recipe:
     """The program that paints the same again, from the maps."""
     names = ["map"] if len(hints) == 1 else [f"map{k}" for k in range(len(hints))]
     given = ", ".join(
@@ -217,12 +223,13 @@ def recipe_of(hints: Sequence[Hint], settings: ControlSettings) -> Recipe:
         + (f", weight={hint.weight!r})" if hint.weight != 1 else ")")
         for name, hint in zip(names, hints, strict=True)
     )
+    with_it = f", lora=Path({lora.name!r})" if lora else ""
     program = (
-        "from PIL import Image\n\n"
+        ("from pathlib import Path\n\n" if lora else "") + "from PIL import Image\n\n"
         "from core.control import ControlSettings, Hint, generate\n"
         "from core.images import load\n\n"
         f"hints = [{given}]\n"
-        "*steps, result = generate(hints, {ControlSettings})\n"
+        f"*steps, result = generate(hints, {{ControlSettings}}{with_it})\n"
         "Image.fromarray(result.images[0]).save('picture.png')\n"
         "print('agreement with the map:', result.agreement)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -59,11 +60,12 @@ class Source:
 @dataclass(frozen=True)
 class Given:
     """What a person hands in: picture (H, W, 3) uint8; strokes (h, w, 4) uint8, drawn over the map
-    at any size; more: further maps that steer the same picture."""
+    at any size; more: further maps that steer the same picture; lora: a .safetensors file."""
 
     picture: np.ndarray | None = None
     strokes: np.ndarray | None = None
     more: tuple[Hint, ...] = ()
+    lora: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Painted:
     """The result and what it came of."""
 
     source: Source
+    given: Given
     hint: Hint
     result: ControlResult
 
@@ -107,6 +110,7 @@ def hint_of(
         found = replace(hint(of.picture, replace(settings, kind="map")), kind=settings.kind)
     else:
         found = of.exact.get(settings.kind) or hint(of.picture, settings, progress=progress)
+    found = replace(found, weight=settings.weight)
     if given.strokes is None or not given.strokes[..., 3].any():
         if where == "drawing":
             raise InputError("Nothing is drawn yet. Draw on the map, then paint.")
@@ -146,9 +150,12 @@ def run(
     steering = hint_of(found, source_settings, hint_settings, given, progress)
     if not settings.prompt.strip():
         settings = replace(settings, prompt=found.words)
-    for event in generate((steering, *given.more), settings, progress):
+    for event in generate((steering, *given.more), settings, progress, lora=given.lora):
         if isinstance(event, ControlResult):
-            yield Painted(found, steering, event)
+            recipe = event.recipe  # the link sets the whole tab
+            every = (source_settings, hint_settings, settings)
+            event = replace(event, recipe=replace(recipe, settings=every))
+            yield Painted(found, given, steering, event)
         else:
             yield event
 
@@ -174,8 +181,7 @@ def compare(
 def compared(painted: Painted, step: int = 1, total: int = 1) -> Compared:
     """A result as one column of the comparison: the step-th of total."""
     result = painted.result
-    prompt = result.recipe.settings[0].prompt  # type: ignore[attr-defined]
-    seen = named(result.images[0], prompt)
+    seen = named(result.images[0], result.settings.prompt)
     scores = {
         "agreement": share(result.agreement), "without": share(result.baseline_agreement),
         "words": share(tuple(float(one.shape) for one in seen)) if seen else math.nan,

@@ -60,6 +60,10 @@ class HintSettings(Settings):
         False, "Dark on light", "The map's lines are dark on a light ground: turn them around.",
         advanced=True,
     )  # fmt: skip
+    weight: float = setting(
+        1.0, "Weight of this map", "Among several maps, each steers by its weight times the scale.",
+        minimum=0.0, maximum=2.0, step=0.05, advanced=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,10 @@ class ControlSettings(Settings):
         1.0, "Control until", "Share of the steps after which control ends.",
         minimum=0.0, maximum=1.0, step=0.05, advanced=True,
     )  # fmt: skip
+    lora_scale: float = setting(
+        1.0, "LoRA scale", "How much of a LoRA's change is added; without a LoRA, nothing.",
+        minimum=0.0, maximum=1.0, step=0.05, advanced=True,
+    )  # fmt: skip
     guess: bool = setting(
         False, "Guess mode", "Control without words: residuals fade by 0.825 a layer, and the "
         "empty prompt gets none.", advanced=True,
@@ -156,10 +164,11 @@ class Film:
 
 @dataclass(frozen=True)
 class ControlResult:
-    """images (N, H, W, 3) uint8; baseline the same without control, or None; film of both;
+    """settings as they were used; images (N, H, W, 3) uint8; baseline the same without control, or None; film of both;
     hints as the nets saw them; agreement with the first hint of each picture, in [0, 1], NaN
     where it can't be measured; seconds it took; notes: sentences for the person."""
 
+    settings: ControlSettings
     images: np.ndarray
     baseline: np.ndarray | None
     film: Film
