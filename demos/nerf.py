@@ -147,7 +147,7 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
             if not session.training:
                 break
             time.sleep(0.05)
-        return {} if session.run is None else rested(session)
+        return gr.skip() if session.run is None else rested(session)
 
     job.wire(work, show, [files, *made.inputs], outputs, api_name="nerf", keyed=True)
     job.stop.click(settle, None, outputs, **ui.QUIET)
@@ -213,7 +213,7 @@ def _live(
 
     def turned(request: gr.Request, event: gr.EventData) -> Iterator[dict]:
         session = sessions.of(request)
-        yield {}  # a generator that says nothing at all would empty the view
+        yield gr.skip()  # a generator that says nothing, or {}, would empty the view
         if session.run is None:
             return
         session.orbit = dict(event._data)
@@ -233,7 +233,7 @@ def _live(
     def missed(request: gr.Request) -> dict:
         session = sessions.of(request)
         if session.run is None:
-            return {}
+            return gr.skip()
         return {view: views.orbit_value(session, None, views.note_of(session.found), whole=True)}
 
     view.missed(missed, None, [view], **ui.QUIET)

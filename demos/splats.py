@@ -118,13 +118,13 @@ def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
     def moved(request: gr.Request, event: gr.EventData) -> dict:
         session = sessions.of(request)
         if session.shown is None:
-            return {}
+            return gr.skip()
         session.stand(dict(event._data))
         return take.show(recipe_of(session.shown, session.viewpoint, session.settings))
 
     def missed(request: gr.Request) -> dict:
         session = sessions.of(request)
-        return {} if session.shown is None else {view: views.viewer_value(session)}
+        return gr.skip() if session.shown is None else {view: views.viewer_value(session)}
 
     view.missed(missed, None, [view], **ui.QUIET)
     view.moved(moved, None, take.outputs, trigger_mode="multiple", **ui.QUIET)

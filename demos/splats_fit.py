@@ -158,7 +158,7 @@ class Fit:
                 if not session.fitting:
                     break
                 time.sleep(0.05)
-            return {} if session.learned is None else show(session)
+            return gr.skip() if session.learned is None else show(session)
 
         self.job.stop.click(settle, None, outputs, **ui.QUIET)
         self._turns()
@@ -171,7 +171,7 @@ class Fit:
 
         def turned(request: gr.Request, event: gr.EventData) -> Iterator[dict]:
             session = sessions.of(request)
-            yield {}  # a generator that says nothing at all would empty the view
+            yield gr.skip()  # a generator that says nothing, or {}, would empty the view
             if session.watched is None:
                 return
             session.turn(dict(event._data))
@@ -183,11 +183,9 @@ class Fit:
 
         def missed(request: gr.Request) -> dict:
             session = sessions.of(request)
-            return (
-                {}
-                if session.watched is None
-                else {self.view: orbit_value(session, None, whole=True)}
-            )
+            if session.watched is None:
+                return gr.skip()
+            return {self.view: orbit_value(session, None, whole=True)}
 
         self.view.turned(turned, None, [self.view], trigger_mode="multiple", concurrency_limit=8,
                          **ui.QUIET)  # fmt: skip

@@ -129,14 +129,19 @@ def test_the_view_follows_the_pointer_while_training_goes_on(open_page, url):
     page = tab(open_page, url, "&seconds=60")
     pump(page, lambda: "dB" in headline(page), 60)
     canvas = page.locator(".ob canvas, canvas").first
-    box = canvas.bounding_box()
     (session,) = [s for s in nerf_session._sessions.values() if s.training]
     start = dict(session.orbit)
-    page.mouse.move(box["x"] + 150, box["y"] + 150)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 220, box["y"] + 150, steps=5)
-    page.mouse.up()
-    pump(page, lambda: session.orbit["azimuth_deg"] != start["azimuth_deg"], 20)
+
+    def turned():
+        box = canvas.bounding_box()  # anew: on a busy machine the page may still be growing
+        page.mouse.move(box["x"] + 150, box["y"] + 150)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 220, box["y"] + 150, steps=5)
+        page.mouse.up()
+        page.wait_for_timeout(1000)
+        return session.orbit["azimuth_deg"] != start["azimuth_deg"]
+
+    pump(page, turned, 40)
     took = pump(page, lambda: canvas.get_attribute("data-late") == "false", 10)
     print(f"picture of the new place after {took:.2f} s")
     assert session.training
