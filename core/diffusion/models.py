@@ -238,5 +238,6 @@ CONTROLS: dict[str, dict[str, ModelSpec | int]] = {
 UNIONS = {"sdxl-union": "sdxl-union-control", "z-image": "z-image-control"}  # keys of MODELS
 PRIORS = {"kandinsky22-inpaint": "kandinsky22-prior"}
 
-# alibaba-pai's repository has the weights without the sizes: six blocks, at every fifth layer.
+# alibaba-pai's repository has the weights without the sizes. These are not checked against the file:
+# loading fails if they are wrong.
 Z_IMAGE_CONTROL = {"control_layers_places": [0, 5, 10, 15, 20, 25], "control_in_dim": 16}
