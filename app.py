@@ -54,7 +54,7 @@ def build(tabs: Sequence[str]):
     import gradio as gr
 
     import demos
-    from demos import ui
+    from demos import shelf, ui
     from demos.widgets.restore import Restore
 
     with gr.Blocks(title="Sightline", delete_cache=(3600, 24 * 3600)) as page:
@@ -68,6 +68,7 @@ def build(tabs: Sequence[str]):
                     gr.Markdown(demo.blurb, elem_classes="blurb")
                     demo.build()
         ui.open_tab_of_link(rail, drawn)
+        ui.on_close(shelf.forget)
     return page
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from core import images, runtime
-from core.control.run import Given, Painted, SourceSettings, for_drawing, hint_of, run, source
+from core import runtime
+from core.control.run import Painted, SourceSettings, for_drawing, hint_of, run, source
 from core.control.types import ControlSettings, Hint, HintSettings, Step
 from core.diffusion import MODELS
 from core.diffusion.loading import missing
@@ -39,6 +38,7 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
             picture = _input(made)
             made.draw("kind")
             editor = _editor()
+            gr.Markdown("Draw on the map to change it; then paint.", elem_classes="note")
             with gr.Column(visible=True) as canny:
                 made.draw("low", "high")
         with gr.Column(scale=2, min_width=230):
@@ -49,7 +49,9 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
             made.draw("model")
             made.draw_rest()
             with gr.Accordion("LoRA", open=False):
-                lora = gr.File(label="A .safetensors file for this model", height=110,
+                few = gr.Checkbox(label="LCM LoRA (hub)", info="Four to eight steps, with the LCM "
+                                  "scheduler and a guidance of 1 to 2.")  # fmt: skip
+                lora = gr.File(label="Or a .safetensors file for this model", height=110,
                                file_types=[".safetensors"])  # fmt: skip
         with gr.Column(scale=5, min_width=320):
             headline = ui.text(elem_classes="headline")
@@ -70,12 +72,12 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
     outputs = [state, headline, shown, scores, *film.outputs, *inside.outputs, *take.outputs]
 
     def work(
-        path: str | None, drawn: dict | None, maps: tuple[Hint, ...], lora: str | None,
+        request: gr.Request, path: str | None, drawn: dict | None, maps: tuple[Hint, ...], few: bool, lora: str | None,
         *values: Any,
     ) -> Iterator:  # fmt: skip
         settings = made.read(values)
-        given = _given(settings[0], path, drawn)
-        given = replace(given, more=maps, lora=Path(lora) if lora else None)
+        given = panels.given(request, settings[0], path, drawn)
+        given = replace(given, more=maps, lora=Path("lcm") if few else Path(lora) if lora else None)
         gpu = settings[2].model != "tiny-sd"
         yield from runtime.stream(run, *settings, given, gpu=gpu)
 
@@ -92,24 +94,25 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
             **take.show(found.result.recipe),
         }
 
-    everything = [picture, editor, more.maps, lora, *made.inputs]
-    job.wire(work, show, everything, outputs, api_name="controlnet")
+    everything = [picture, editor, more.maps, few, lora, *made.inputs]
+    job.wire(work, show, everything, outputs, api_name="controlnet", keyed=True)
     more.wire(state, job.status)
     take.wire(state, panels.write_files)
     made.restore_from("controlnet")
 
     # The map is shown as soon as anything it depends on changes, and can then be drawn on.
 
-    def draw_map(path: str | None, *values: Any) -> dict:
+    def draw_map(request: gr.Request, path: str | None, *values: Any) -> dict:
         where, how, _ = made.read(values)
+        given = panels.given(request, where, path, None)
         try:
-            found = source(where, _given(where, path, None))
+            found = source(where, given)
         except InputError:  # nothing was handed in yet: nothing to show
             return {editor: None}
         if where.control_source == "drawing":
             shown = found.picture
         else:
-            shown = for_drawing(hint_of(found, where, how).map)
+            shown = for_drawing(hint_of(found, where, how, given).map)
         return {editor: {"background": shown, "layers": [], "composite": None}}
 
     inputs = [picture, *made.inputs]
@@ -120,8 +123,12 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
     ui.on_open(ui.guard(draw_map, job.status), inputs, [job.status, editor])
 
     kind, model = made.widgets["kind"], made.widgets["model"]
+    made.widgets["control_source"].input(
+        lambda chosen: "depth" if chosen == "stereo" else gr.skip(),
+        made.widgets["control_source"], kind, **ui.QUIET,
+    )  # fmt: skip
     kind.change(lambda key: gr.Column(visible=key == "edges"), kind, canny, **ui.QUIET)
-    model.change(lambda key: gr.Radio(info=_about(key)), model, model, **ui.QUIET)
+    model.change(lambda key: gr.Dropdown(info=_about(key)), model, model, **ui.QUIET)
 
 
 @dataclass(frozen=True)
@@ -158,17 +165,6 @@ def _about(key: str) -> str:
     return f"{MODELS[key].note} {missing(key)}".strip()
 
 
-def _given(where: SourceSettings, path: str | None, drawn: dict | None) -> Given:
-    """What the person handed in, as far as this source uses it."""
-    own = where.control_source in ("picture", "map")
-    picture = images.load(path) if own and path else None
-    layers = [np.asarray(layer) for layer in (drawn or {}).get("layers") or []]
-    strokes = None
-    for layer in layers:
-        strokes = layer if strokes is None else np.where(layer[..., 3:] > 127, layer, strokes)
-    return Given(picture, strokes)
-
-
 def _input(made: ui.Controls) -> Any:
     """What the map is made of: a scene, a picture or a map of one's own, or nothing."""
     made.draw("control_source")
@@ -189,7 +185,7 @@ def _input(made: ui.Controls) -> Any:
 
 def _editor() -> gr.ImageEditor:
     return gr.ImageEditor(
-        label="The control map. Draw on it to change it.", type="numpy", image_mode="RGBA",
+        label="Control map", type="numpy", image_mode="RGBA",
         format="png", sources=(), transforms=(), layers=False, height=330, buttons=[],
         brush=gr.Brush(colors=COLOURS, default_color="#ffffff", default_size=6, color_mode="fixed"),
         eraser=gr.Eraser(default_size=12),

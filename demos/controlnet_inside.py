@@ -78,7 +78,7 @@ def _words(painted: Painted, found: Found) -> str:
         f"every such model. The prompt has {positions} of 77 positions; the empty rest takes "
         f"{found.padding.mean():.0%}. At every place the weights sum to 1."
     )
-    return f'<div class="note">{about}</div>' + markup.pictures(shown, small=True)
+    return f'<div class="note">{about}</div>' + markup.pictures(shown, least_px=150)
 
 
 def _over(picture: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ def _added(found: Found) -> str:
             for r in found.residuals[start : start + 4]
         }
         curves += charts.lines(series, "Root mean square of what is added", "step")
-    return markup.pictures(shown, small=True) + curves
+    return markup.pictures(shown, least_px=150) + curves
 
 
 def _zero(nothing: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,34 @@ import numpy as np
 from core import figures, images, runtime
 from core.control.film import film
 from core.control.hints import all_hints
-from core.control.run import COMPARE_HELP, Given, Painted, source
+from core.control.run import COMPARE_HELP, Given, Painted, SourceSettings, source
 from core.control.run import compare as run_compare
 from core.control.scoring import named, share
 from core.control.sweep import AXES, Cell, sweep, values_of
 from core.control.types import KINDS, Step
 from core.types import InputError
-from demos import markup, ui
+from demos import markup, shelf, ui
 
+FROM_STEREO = "Stereo: depth"  # as the shelf has it
 LARGE_PX = 256  # small pictures are shown at least this large, every pixel a square
 FRAMES = 10  # of the film
+
+
+def given(
+    request: gr.Request, where: SourceSettings, path: str | None, drawn: dict | None = None
+) -> Given:
+    """What the person handed in, as far as this source uses it; drawn: an ImageEditor's value."""
+    own = where.control_source in ("picture", "map")
+    found = Given(images.load(path) if own and path else None)
+    item = shelf.of(request, shelf.Depth).get(FROM_STEREO)
+    if where.control_source == "stereo" and item is not None:
+        with np.load(item.path) as held:
+            found = Given(held["picture"], held["depth"], bool(held["inverse"]))
+    strokes = None
+    for layer in (drawn or {}).get("layers") or []:
+        layer = np.asarray(layer)
+        strokes = layer if strokes is None else np.where(layer[..., 3:] > 127, layer, strokes)
+    return replace(found, strokes=strokes)
 
 
 def large(image: np.ndarray) -> np.ndarray:
@@ -40,7 +59,7 @@ def preview(step: Step) -> str:
     """What a step would end in."""
     how = "with control" if step.controlled else "without control"
     shown = ((large(image), f"Step {step.step} of {step.total}, {how}") for image in step.guess)
-    return markup.pictures(shown)
+    return markup.pictures(shown, least_px=230)
 
 
 def headline(found: Painted) -> str:
@@ -77,7 +96,7 @@ def pair(found: Painted) -> str:
         shown.append((large(image), f"With control{which}"))
         if result.baseline is not None:
             shown.append((large(result.baseline[k]), f"Without{which}, same noise"))
-    return markup.pictures(shown)
+    return markup.pictures(shown, least_px=230)
 
 
 def score_text(found: Painted) -> str:
@@ -140,7 +159,7 @@ class Film:
     def _draw(self, found: Painted | None) -> dict:
         if found is None:
             raise InputError("There is no result yet. Press Paint first.")
-        return {self.shown: "".join(markup.pictures(row, small=True) for row in strips(found))}
+        return {self.shown: "".join(markup.pictures(row, least_px=104) for row in strips(found))}
 
 
 def strips(found: Painted) -> list[list[tuple[np.ndarray, str]]]:
@@ -159,11 +178,12 @@ class Maps:
         button = gr.Button("Make them all", elem_classes="job", size="sm")
         status, shown = ui.text(elem_classes="status"), ui.text()
 
-        def draw(path: str | None, *values: Any) -> dict:
+        def draw(request: gr.Request, path: str | None, *values: Any) -> dict:
             where, how, _ = made.read(values)
-            own = where.control_source != "scene"
-            found = source(where, Given(images.load(path) if own and path else None))
-            hints = all_hints(found.picture, how) | found.exact
+            handed = given(request, where, path)
+            found = source(where, handed)
+            hints = all_hints(found.picture, how, depth=handed.depth, inverse=handed.inverse)
+            hints |= found.exact
             return {shown: markup.pictures(
                 (large(hint.map), name(kind) + (" (exact)" if hint.exact else ""))
                 for kind, hint in hints.items()
@@ -185,13 +205,14 @@ def compare(made: ui.Controls, picture: Any, state: gr.State) -> None:
         with gr.Tab("Kinds of control"):
             grid = ui.Compare("controlnet", kinds, ("edges", "depth", "segmentation"), COMPARE_HELP)
 
-            def work(chosen: list[str], path: str | None, *values: Any) -> Iterator:
+            def work(
+                request: gr.Request, chosen: list[str], path: str | None, *values: Any
+            ) -> Iterator:
                 where, how, settings = made.read(values)
-                own = where.control_source in ("picture", "map")
-                given = Given(images.load(path) if own and path else None)
-                yield from runtime.stream(run_compare, where, tuple(chosen), how, settings, given)
+                handed = given(request, where, path)
+                yield from runtime.stream(run_compare, where, tuple(chosen), how, settings, handed)
 
-            grid.wire(work, [picture, *made.inputs])
+            grid.wire(work, [picture, *made.inputs], keyed=True)
         with gr.Tab("Sweep two settings"):
             _sweep(state)
 

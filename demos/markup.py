@@ -12,16 +12,19 @@ import numpy as np
 
 from core.types import Compared
 
+LEAST_PX = 420  # of a picture, where there is room
 
-def pictures(shown: Iterable[tuple[np.ndarray, str]], *, small: bool = False) -> str:
-    """Pictures (RGB uint8) with their captions, side by side where there is room; small: more of
-    them in a row."""
+
+def pictures(shown: Iterable[tuple[np.ndarray, str]], *, least_px: int = LEAST_PX) -> str:
+    """Pictures (RGB uint8) with their captions, as many in a row as are least_px wide there. Only
+    those of the usual size grow to fill a row that they are too few for."""
     cells = "".join(
         f'<figure><img src="{data_uri(image, lossless=True)}" alt="{html.escape(caption)}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         for image, caption in shown
     )
-    return f'<div class="pictures{" small" if small else ""}">{cells}</div>'
+    how = f' small" style="--least: {least_px}px' if least_px < LEAST_PX else ""
+    return f'<div class="pictures{how}">{cells}</div>'
 
 
 def data_uri(image: np.ndarray, *, lossless: bool = False) -> str:

@@ -106,7 +106,7 @@ class Inside:
                 raise InputError(NO_LEVELS)
             made, curve = runtime.run(_sweep, session, field)
             return {
-                shown: markup.pictures(made, small=True),
+                shown: markup.pictures(made, least_px=250),
                 chart: charts.lines({"PSNR": curve}, "PSNR of the view (dB)", "levels kept",
                                     x_step=1, y_range=views.decibels([db for _, db in curve])),
             }  # fmt: skip
@@ -139,7 +139,7 @@ class Inside:
                 f"{made.axes[1]} from {low:.3g} (below) to {high:.3g} (above)."
             )
             return {
-                shown: markup.pictures(views.slice_pictures(made), small=True) + f"<p>{words}</p>"
+                shown: markup.pictures(views.slice_pictures(made), least_px=250) + f"<p>{words}</p>"
             }
 
         gr.on([tab.select, axis.input, share.input], ui.guard(draw, status), [axis, share],

@@ -257,7 +257,7 @@ def outputs_tabs() -> Outputs:
         ):
             if isinstance(event, Done) and event.value is not None:
                 path = next(p for p in event.value[1] if p.suffix == ".ply")
-                item = shelf.Item(path, up_of(session.views))
+                item = shelf.Model(path, up_of(session.views))
                 shelf.put(request, f"NeRF: {MODELS_3D[kind].lower()}", item)
             yield event
 
@@ -347,7 +347,7 @@ def _splatted(
         (truth, "Truth"),
     ]
     shown_3d = _in_space(session, folder, pack(made, len(made)))
-    return shown_3d, [path], markup.pictures(pictures, small=True)
+    return shown_3d, [path], markup.pictures(pictures, least_px=250)
 
 
 # ---------------------------------------------------------------- take away

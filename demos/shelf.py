@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import gradio as gr
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file, and which way is up in it (3,)."""
+    """A file."""
 
     path: Path
+
+
+@dataclass(frozen=True)
+class Model(Item):
+    """A model in 3-D, and which way is up in it (3,)."""
+
     up: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class Depth(Item):
+    """An .npz: picture (H, W, 3) uint8, depth (H, W) float32, and whether that is its inverse."""
+
+
+T = TypeVar("T", bound=Item)
 _shelves: dict[str, dict[str, Item]] = {}
 
 
@@ -24,10 +37,14 @@ def put(request: gr.Request, title: str, item: Item) -> None:
     _shelves.setdefault(str(request.session_hash), {})[title] = item
 
 
-def of(request: gr.Request) -> dict[str, Item]:
-    """What lies on the page's shelf, by title, the newest last."""
+def of(request: gr.Request, kind: type[T]) -> dict[str, T]:
+    """What of this kind lies on the page's shelf, by title, the newest last."""
     found = _shelves.get(str(request.session_hash), {})
-    return {title: item for title, item in found.items() if item.path.exists()}
+    return {
+        title: item
+        for title, item in found.items()
+        if isinstance(item, kind) and item.path.exists()
+    }
 
 
 def forget(request: gr.Request) -> None:

@@ -110,7 +110,6 @@ def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
     convert.wire()
     made.restore_from("splats")
     ui.on_close(sessions.forget)
-    ui.on_close(shelf.forget)
 
     # The camera belongs to the browser. Where it comes to rest goes into the link, and the next
     # picture that the server makes is from there.
@@ -146,7 +145,7 @@ def _input(made: ui.Controls) -> tuple[gr.File, gr.Dropdown]:
         shelved = gr.Dropdown([], label="Made on this page")
 
     def arrange(source: str, request: gr.Request) -> dict:
-        made_here = list(shelf.of(request))
+        made_here = list(shelf.of(request, shelf.Model))
         return {
             scene: gr.Column(visible=source == "scene"),
             own: gr.Column(visible=source == "file"),
@@ -160,7 +159,7 @@ def _input(made: ui.Controls) -> tuple[gr.File, gr.Dropdown]:
 
 
 def _from_shelf(request: gr.Request, title: str | None) -> Given:
-    item = shelf.of(request).get(title or "")
+    item = shelf.of(request, shelf.Model).get(title or "")
     if item is None:
         raise InputError(
             "Nothing is chosen from another tab. Make a cloud, a mesh or Gaussians there first."

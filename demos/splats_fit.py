@@ -233,7 +233,7 @@ def pictures(found: Learned) -> str:
         (shot.truth, "Photo"),
         (colour_map(error, 0, ERROR_LIMIT, "magma"), f"Error, 0 to {ERROR_LIMIT} of 255"),
     ]
-    return markup.pictures(shown, small=True)
+    return markup.pictures(shown, least_px=250)
 
 
 def curves(found: Learned) -> str:

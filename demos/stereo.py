@@ -99,11 +99,14 @@ def build(run: Callable[..., Run] = run) -> None:
             **take.show(found.result.recipe),
         }
 
-    def work(*values: Any):
+    def work(request: gr.Request, *values: Any):
         settings = made.read(values[len(files.all) :])
         given = panels.opened(settings[0], values[: len(files.all)])
         gpu = settings[3].method in MODELS
-        yield from runtime.stream(run, *settings, given, gpu=gpu)
+        for event in runtime.stream(run, *settings, given, gpu=gpu):
+            if isinstance(event, runtime.Done) and event.value is not None:
+                panels.hand_over(request, event.value)
+            yield event
 
     everything = [*files.all, *made.inputs]
     also = [made.widgets[n].input for n in ("example", "spoil", "dots_shape")]
@@ -111,7 +114,7 @@ def build(run: Callable[..., Run] = run) -> None:
         made.widgets[n].release
         for n in ("baseline_scale", "grain", "dots_disparity_px", "dots_noise")
     ]
-    job.wire(work, show, everything, outputs, also=also, api_name="stereo")
+    job.wire(work, show, everything, outputs, also=also, api_name="stereo", keyed=True)
     take.wire(state, panels.write_files)
 
     # What was mended in one pair is not wrong with the next.

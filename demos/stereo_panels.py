@@ -48,6 +48,16 @@ def opened(source: SourceSettings, paths: Sequence[str | None]) -> Given:
     )  # fmt: skip
 
 
+def hand_over(request: gr.Request, found: Run) -> None:
+    """Lay the left picture and its depth on the shelf; without a rig the disparity, its inverse up
+    to scale."""
+    path = ui.folder() / "depth.npz"
+    inverse = found.depth is None
+    values = found.result.disparity if inverse else found.depth
+    np.savez(path, picture=found.pair.left, depth=values, inverse=inverse)
+    shelf.put(request, "Stereo: depth", shelf.Depth(path))
+
+
 # ---------------------------------------------------------------- words and numbers
 
 
@@ -176,7 +186,7 @@ class CloudView:
         if not len(cloud.points):
             raise InputError("No pixel has a depth, so there is no point. Try another method.")
         path = ui.folder() / "packed.bin"
-        item = shelf.Item(write_ply(cloud, path.with_name("stereo.ply")), (0.0, -1.0, 0.0))
+        item = shelf.Model(write_ply(cloud, path.with_name("stereo.ply")), (0.0, -1.0, 0.0))
         shelf.put(request, "Stereo: point cloud", item)
         path.write_bytes(pack_geometry(cloud.points, cloud.colours))
         return {

@@ -142,7 +142,7 @@ table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .picked {{ display: flex; flex-wrap: wrap; gap: 12px 24px; }}
 .picked .scroll {{ flex: 1 1 220px; }}
 .pictures {{ display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }}
-.pictures.small {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }}
+.pictures.small {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--least)), 1fr)); }}
 .pictures figure, .patches figure {{ margin: 0; }}
 .pictures img {{ width: 100%; border-radius: 3px; }}
 .pictures figcaption {{ font-size: .9rem; line-height: 1.4; margin-top: 4px; }}

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from core import models
-from core.control import types
+from core.control import ControlResult, ControlSettings, Hint, generate, types
+from core.control.painting import decoded
 from core.diffusion import MODELS, load, loading, nets
 from core.diffusion.loading import missing, parts, scheduler, with_lora
 from core.diffusion.models import CONTROLS, UNIONS
@@ -401,6 +402,27 @@ def test_tables_agree() -> None:
         assert set(kinds) <= set(types.KINDS) and "control" in loading.PIPELINES[key]
         assert all(isinstance(spec, int) == (key in UNIONS) for spec in kinds.values())
     assert len({spec.source for spec in MODELS.values()}) == len(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("key", "kinds"),
+    [("sd15", ("edges",)), ("sd15", ("edges", "depth")), ("sdxl-union", ("edges",)),
+     ("sdxl-union", ("edges", "depth")), ("z-image", ("edges",))],
+)  # fmt: skip
+def test_the_tab_paints_with_big_models(key: str, kinds: tuple[str, ...]) -> None:
+    line, ramp = np.zeros((2, 64, 64, 3), np.uint8)
+    line[20:22] = 255
+    ramp += np.arange(0, 256, 4, np.uint8)[:, None, None]
+    hints = [Hint({"edges": line, "depth": ramp}[kind], kind) for kind in kinds]
+    settings = ControlSettings(model=key, prompt="a red ball", steps=2, size_px=64)
+    *_, result = generate(hints, settings, agreement=lambda image, hint: 0.5)
+    assert isinstance(result, ControlResult)
+    assert result.images.shape == (1, 64, 64, 3) and len(result.film.t) == 2
+    assert result.baseline is not None and (result.images != result.baseline).any()
+    last = decoded(load(key, task="text"), result.film.x0[-1].astype(np.float32))
+    assert np.abs(last.astype(int) - result.images).max() <= 2
+    told = any("schedule" in note for note in result.notes)
+    assert told == (key == "z-image")
 
 
 # ---------------------------------------------------------------- schedulers, LoRA

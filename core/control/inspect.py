@@ -19,8 +19,9 @@ import numpy as np
 from core.control.painting import Painter
 from core.control.types import ControlSettings, Hint
 from core.diffusion import load
+from core.diffusion.models import DISTILLED
 from core.diffusion.nets import library
-from core.types import Progress, silent
+from core.types import InputError, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,10 @@ def look_inside(
     them, in the model's own size. Takes longer than the pass itself."""
     import torch
 
+    if settings.model in DISTILLED:
+        raise InputError(
+            "Only models with a U-Net can be opened here. Choose tiny-sd or a Stable Diffusion."
+        )
     pipeline = load(settings.model, tuple(hint.kind for hint in hints))
     notes = _Notes(pipeline, settings)
     with ExitStack() as hooks:

@@ -6,6 +6,7 @@ latent; what it looks like is decoded when somebody looks, so that following cos
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
@@ -17,15 +18,16 @@ import numpy as np
 
 from core.control.hints import check, fitted
 from core.control.types import ControlResult, ControlSettings, Film, Hint, Step
-from core.diffusion import load
+from core.diffusion import MODELS, load
 from core.diffusion.loading import parts, scheduler, with_lora
-from core.diffusion.models import CONTROLS, UNIONS
+from core.diffusion.models import CONTROLS, DISTILLED, UNIONS
 from core.diffusion.stepwise import estimate, stepwise
 from core.images import digest
 from core.recipe import Recipe
 from core.runtime import stage
 from core.types import InputError, Progress, silent
 
+TRANSFORMER_PX = 1024  # longer side of a picture, where the model doesn't say
 SHOW_S = 0.5  # between previews; the first comes after as long, so that quick work isn't slowed
 
 Scorer = Callable[[np.ndarray, Hint], float]
@@ -89,9 +91,10 @@ def as_seen(model: str, hint: Hint, width: int, height: int) -> Hint:
 
 def size_of(pipeline: Any, settings: ControlSettings, hint: Hint) -> tuple[int, int]:
     """(width, height) that is painted: the longer side as asked for, the other as the map's."""
-    factor = pipeline.vae_scale_factor
-    multiple = 8 if factor <= 8 else factor
-    longest = settings.size_px or pipeline.unet.config.sample_size * factor
+    factor, unet = pipeline.vae_scale_factor, getattr(pipeline, "unet", None)
+    multiple = 8 if unet is not None else 2 * factor  # a transformer joins four places
+    own = unet.config.sample_size * factor if unet is not None else TRANSFORMER_PX
+    longest = settings.size_px or own
     height, width = hint.map.shape[:2]
     scale = longest / max(height, width)
     across, down = (max(multiple, round(n * scale / multiple) * multiple) for n in (width, height))
@@ -102,6 +105,11 @@ def notes_of(pipeline: Any, settings: ControlSettings) -> list[str]:
     """What a person should know of this prompt: what is cut, what the model doesn't know."""
     found = []
     tokenizer = pipeline.tokenizer
+    if settings.model in DISTILLED:
+        title = MODELS[settings.model].title
+        found.append(
+            f"{title} has one schedule and paints without guidance: both are left as they are."
+        )
     ids = tokenizer(settings.prompt, truncation=False, verbose=False).input_ids
     most = tokenizer.model_max_length
     if len(ids) > most:
@@ -133,16 +141,17 @@ class Painter:
         self.done = 0
         self.began = self.shown = time.perf_counter()
 
-    def arguments(self, controlled: bool) -> dict[str, Any]:
-        """What the pipeline is called with."""
+    def arguments(self, pipeline: Any, controlled: bool) -> dict[str, Any]:
+        """What the pipeline is called with, as far as it knows the names."""
         import torch
         from PIL import Image
 
         s = self.settings
         first = torch.Generator("cpu").manual_seed(s.seed)
+        guidance = 0.0 if s.model in DISTILLED else s.guidance
         given: dict[str, Any] = {
             "prompt": s.prompt, "negative_prompt": s.negative or None,
-            "num_inference_steps": s.steps, "guidance_scale": s.guidance,
+            "num_inference_steps": s.steps, "guidance_scale": guidance,
             "num_images_per_prompt": s.images, "generator": first,
             "width": self.width, "height": self.height, "output_type": "np",
         }  # fmt: skip
@@ -150,22 +159,25 @@ class Painter:
             maps = [Image.fromarray(hint.map) for hint in self.hints]
             scales = [s.scale * hint.weight for hint in self.hints]
             several, union = len(maps) > 1, s.model in UNIONS
+            modes = s.model == "sdxl-union"  # its union is told which kind each map is
             given |= {
-                "control_image" if union else "image": maps if several or union else maps[0],
+                "control_image" if union else "image": maps if several or modes else maps[0],
                 "controlnet_conditioning_scale": scales if several else scales[0],
                 "control_guidance_start": s.start, "control_guidance_end": s.end,
                 "guess_mode": s.guess,
             }  # fmt: skip
-            if union:
+            if modes:
                 given["control_mode"] = [CONTROLS[s.model][hint.kind] for hint in self.hints]
-        return given
+        known = inspect.signature(pipeline.__call__).parameters
+        return {name: value for name, value in given.items() if name in known}
 
     def run(self, controlled: bool) -> Generator[Step, None, tuple[np.ndarray, Film]]:
         """One pass: its steps, as often as there is time to show one, then pictures and film."""
         import torch
 
         pipeline = self.pipeline if controlled else load(self.settings.model, task="text")
-        pipeline.scheduler = scheduler(self.settings.scheduler, pipeline.scheduler.config)
+        if self.settings.model not in DISTILLED:
+            pipeline.scheduler = scheduler(self.settings.scheduler, pipeline.scheduler.config)
         guesses, times = [], []
         own_step = pipeline.scheduler.step
 
@@ -183,7 +195,7 @@ class Painter:
 
             pipeline.scheduler.step = step
             with torch.inference_mode():
-                return pipeline(**self.arguments(controlled)).images
+                return pipeline(**self.arguments(pipeline, controlled)).images
 
         images = yield from stepwise(paint)
         kept = torch.stack(guesses).half().cpu().numpy()
@@ -207,6 +219,7 @@ def decoded(pipeline: Any, latents: Any) -> np.ndarray:
     net = pipeline.vae
     with torch.inference_mode():
         x = torch.as_tensor(latents).to(net.device, net.dtype) / net.config.scaling_factor
+        x = x + (net.config.get("shift_factor") or 0)
         rgb = net.decode(x).sample.float()
     return _bytes((rgb / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
 
@@ -233,7 +246,5 @@ def recipe_of(hints: Sequence[Hint], settings: ControlSettings, lora: Path | Non
         "Image.fromarray(result.images[0]).save('picture.png')\n"
         "print('agreement with the map:', result.agreement)"
     )
-    from core.diffusion import MODELS
-
     inputs = {name: digest(hint.map) for name, hint in zip(names, hints, strict=True)}
     return Recipe("controlnet", program, (settings,), inputs, MODELS[settings.model].id)

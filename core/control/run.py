@@ -24,6 +24,7 @@ SOURCES = {
     "picture": "A picture of your own",
     "map": "A map of your own",
     "drawing": "A drawing: begin with nothing",
+    "stereo": "Depth from the Stereo tab",
 }
 COMPARE_HELP = {
     "agreement": ("Agreement", "The picture's own map against the map it was given, 1 is all.", ""),
@@ -59,10 +60,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Given:
-    """What a person hands in: picture (H, W, 3) uint8; strokes (h, w, 4) uint8, drawn over the map
-    at any size; more: further maps that steer the same picture; lora: a .safetensors file."""
+    """What a person hands in: picture (H, W, 3) uint8; depth (H, W) of it, metres or with `inverse`
+    their inverse up to scale; strokes (h, w, 4) uint8, drawn over the map at any size; more: further
+    maps that steer the same picture; lora: a .safetensors file."""
 
     picture: np.ndarray | None = None
+    depth: np.ndarray | None = None
+    inverse: bool = False
     strokes: np.ndarray | None = None
     more: tuple[Hint, ...] = ()
     lora: Path | None = None
@@ -88,6 +92,8 @@ def source(settings: SourceSettings, given: Given = Given()) -> Source:
         return Source(view.rgb, prompt(scene, 0), scene_hints(view, camera))
     if settings.control_source == "drawing":
         return Source(np.zeros((EDITED_PX, EDITED_PX, 3), np.uint8), "", {})
+    if settings.control_source == "stereo" and given.depth is None:
+        raise InputError("There is no depth yet. Measure a pair in the Stereo tab first.")
     if given.picture is None:
         what = SOURCES[settings.control_source].lower()
         raise InputError(f"There is no picture yet. Drop {what} on the field, or take a scene.")
@@ -109,7 +115,9 @@ def hint_of(
     elif where == "map":
         found = replace(hint(of.picture, replace(settings, kind="map")), kind=settings.kind)
     else:
-        found = of.exact.get(settings.kind) or hint(of.picture, settings, progress=progress)
+        found = of.exact.get(settings.kind) or hint(
+            of.picture, settings, depth=given.depth, inverse=given.inverse, progress=progress
+        )
     found = replace(found, weight=settings.weight)
     if given.strokes is None or not given.strokes[..., 3].any():
         if where == "drawing":

@@ -91,7 +91,8 @@ class ControlSettings(Settings):
     model: str = setting(
         "tiny-sd", "Model", "tiny-sd knows toys on a floor, nothing else.",
         choices={"tiny-sd": "tiny-sd (shipped)", "sd15": "Stable Diffusion 1.5 (hub)",
-                 "sdxl-union": "SDXL + union control (hub)"},
+                 "sdxl-union": "SDXL + union control (hub)",
+                 "z-image": "Z-Image Turbo + union control (hub)"},
     )  # fmt: skip
     prompt: str = setting("", "Prompt", "What to paint; empty: what the scene shows.")
     negative: str = setting("", "Negative prompt", "What not to paint.", advanced=True)

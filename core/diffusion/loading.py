@@ -253,7 +253,7 @@ def with_lora(pipeline: Any, file: str | Path, scale: float = 1.0) -> Iterator[A
         raise Unavailable(
             "A LoRA needs the package peft: pip install peft. The model works without a LoRA."
         )
-    if file in MODELS:
+    if str(file) in MODELS:
         file = locate(MODELS[str(file)]) / "pytorch_lora_weights.safetensors"
     file = Path(file).expanduser()
     if file.suffix != ".safetensors" or not file.is_file():

@@ -236,6 +236,7 @@ CONTROLS: dict[str, dict[str, ModelSpec | int]] = {
 }  # fmt: skip
 
 UNIONS = {"sdxl-union": "sdxl-union-control", "z-image": "z-image-control"}  # keys of MODELS
+DISTILLED = ("z-image", "flux2-klein")  # one schedule of their own, and no guidance
 PRIORS = {"kandinsky22-inpaint": "kandinsky22-prior"}
 
 # alibaba-pai's repository has the weights without the sizes. These are not checked against the file:

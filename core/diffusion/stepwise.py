@@ -64,6 +64,9 @@ def estimate(scheduler: Any, output: Any, t: Any, sample: Any) -> Any:
     x_t = √ᾱ x₀ + √(1−ᾱ) ε (Ho et al. 2020), or x₀ + σ ε where the scheduler counts in σ (Karras et
     al. 2022); the output is ε, or v = √ᾱ ε − √(1−ᾱ) x₀ (Salimans and Ho 2022), or x₀ itself.
     """
+    if "FlowMatch" in type(scheduler).__name__:  # x_t = (1 − σ) x₀ + σ ε, and the output is ε − x₀
+        index = (scheduler.timesteps == t).nonzero()[0].item()
+        return sample - scheduler.sigmas[index].to(sample) * output
     kind = scheduler.config.prediction_type
     if kind == "sample":
         return output
