@@ -52,9 +52,10 @@ def hand_over(request: gr.Request, found: Run) -> None:
     """Lay the left picture and its depth on the shelf; without a rig the disparity, its inverse up
     to scale."""
     path = ui.folder() / "depth.npz"
-    inverse = found.depth is None
-    values = found.result.disparity if inverse else found.depth
-    np.savez(path, picture=found.pair.left, depth=values, inverse=inverse)
+    depth, inverse = found.depth, False
+    if depth is None:
+        depth, inverse = found.result.disparity, True
+    np.savez(path, picture=found.pair.left, depth=depth, inverse=inverse)
     shelf.put(request, "Stereo: depth", shelf.Depth(path))
 
 

@@ -28,6 +28,8 @@ import numpy as np
 
 from core.inpainting import pyramid
 from core.inpainting.membrane import Membrane
+from core.inpainting.types import check
+from core.inpainting.windows import box, window
 from core.types import InputError, Progress, Settings, Snapshot, setting, silent
 
 COMPONENTS = 24
@@ -35,8 +37,6 @@ JUMPS = (8, 4, 2, 1)
 # A partner a whole picture's length away, down or across, counts as so much less alike, as patches
 # differ from their mean: what a camera sees lies in layers, and what is near is of one kind.
 NEAR = (2.0, 0.3)
-MARGIN_PX = 192  # at least so much of the picture around the hole is copied from
-_GRID_PX = 128  # 2 to the power of the most levels that can be asked for, less one
 _WIDE, _NARROW = 0.5, 0.01  # the vote's kernel in the first round and in the last
 _INWARDS = 1.3  # a patch counts so much less for each pixel that it lies further from the edge
 _SEEN = 0.3  # a ring's patches have so large a share of known pixels
@@ -102,8 +102,8 @@ def fill(
     InputError for a mask that is empty, full, of another size, or leaves nothing to copy from.
     """
     began = time.perf_counter()
-    _check(image, mask)
-    part = _window(mask)
+    check(image, mask)
+    part = window(box(mask), mask.shape)
     size = pyramid.patch_that_fits(mask[part], settings.patch_px)
     pictures = pyramid.levels(image[part], mask[part], size, settings.levels or 8)
     rounds = [max(2, settings.rounds - 2 * k) for k in range(len(pictures))][::-1]
@@ -138,37 +138,6 @@ def _both(work: Callable[[np.ndarray], np.ndarray], places: np.ndarray) -> np.nd
         return work(places)
     with ThreadPoolExecutor(2) as pool:
         return np.concatenate(list(pool.map(work, parts)))
-
-
-def _window(mask: np.ndarray) -> tuple[slice, slice]:
-    """The part of a picture that is worked on: the hole with as much again on every side. It
-    begins at a multiple of the coarsest level's pixels, so that levels of both are one grid."""
-    found = []
-    length = max(int(np.ptp(k)) + 1 for k in np.nonzero(mask))
-    margin = max(length, MARGIN_PX)
-    for k, size in zip(np.nonzero(mask), mask.shape, strict=True):
-        first = max(0, int(k.min()) - margin) // _GRID_PX * _GRID_PX
-        found.append(slice(first, min(size, int(k.max()) + 1 + margin)))
-    return found[0], found[1]
-
-
-def _check(image: np.ndarray, mask: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(
-            f"The picture is {image.dtype} {image.shape}; give RGB uint8 (height, width, 3)."
-        )
-    if mask.dtype != bool:
-        raise InputError(f"The mask is {mask.dtype}; give True where to fill and False elsewhere.")
-    if mask.shape != image.shape[:2]:
-        size = " × ".join(str(n) for n in mask.shape[::-1])
-        raise InputError(
-            f"The mask is {size} px and the picture {image.shape[1]} × {image.shape[0]} px. "
-            "Draw the mask on this picture, or load one of its size."
-        )
-    if not mask.any():
-        raise InputError("The mask is empty: nothing to fill. Paint over what should go.")
-    if mask.all():
-        raise InputError("The mask covers everything: nothing to copy from. Leave some picture.")
 
 
 def _pasted(image: np.ndarray, mask: np.ndarray, colour: np.ndarray) -> np.ndarray:

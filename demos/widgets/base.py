@@ -1,8 +1,9 @@
 """How a browser part is joined to Gradio: a JavaScript module beside its Python class.
 
 `gr.HTML` runs `js_on_load` once, when the widget first comes into view. Ours imports the module
-and calls its `mount(home, {emit, url})`, which draws into `home` and returns `{show(value)}`.
-From then on values flow in through `show` and events flow out through `emit`. The HTML template
+and calls its `mount(home, {emit, url, keep})`, which draws into `home` and returns `{show(value)}`.
+From then on values flow in through `show` and events flow out through `emit`; a value that the
+person changes is told by `keep`. The HTML template
 never mentions the value, because Gradio redraws a template that does, and the canvas with it.
 """
 
@@ -26,9 +27,10 @@ const events = [EVENTS];
 const home = element.querySelector('.sl-widget');
 const url = (path) => path.startsWith('/') ? (window.gradio_config?.root ?? '') + path : path;
 const emit = (name, detail) => { if (events.includes(name)) trigger(name, detail); };
+const keep = (value) => { props.value = JSON.stringify(value); };
 (async () => {
   const { mount } = await import(url('MODULE'));
-  const part = mount(home, { emit, url });
+  const part = mount(home, { emit, url, keep });
   const show = () => part.show(props.value ? JSON.parse(props.value) : null);
   watch('value', show);
   show();

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from core.images import load
+from core.inpainting import masks
 from core.inpainting.patch import PatchSettings, fill
+from core.inpainting.scoring import energy, seam
 from core.metrics import psnr
 
 PHOTOS = Path(__file__).parents[3] / "shared/data/photos"
@@ -26,53 +28,7 @@ SECONDS, ENERGY, SEAM = 3.0, (0.8, 1.2), 1.3
 
 def strokes(side_px: int, seed: int) -> np.ndarray:
     """(side, side) bool: curved strokes that hide 8 to 17 % of a square."""
-    import cv2
-
-    rng = np.random.default_rng(seed)
-    mask = np.zeros((side_px, side_px), np.uint8)
-    goal = rng.uniform(0.08, 0.15)
-    while mask.mean() < goal:
-        at, angle = rng.uniform(0, side_px, 2), rng.uniform(0, 2 * np.pi)
-        width = int(rng.integers(side_px // 50, side_px // 22))
-        for _ in range(rng.integers(3, 8)):
-            angle += rng.normal(0, 0.6)
-            length = rng.uniform(0.04, 0.1) * side_px
-            to = at + length * np.array([np.cos(angle), np.sin(angle)])
-            cv2.line(mask, tuple(map(int, at)), tuple(map(int, to)), 1, width)  # type: ignore
-            at = to
-    return mask > 0
-
-
-def steps(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Steps of brightness across (H, W - 1) and down (H - 1, W)."""
-    grey = image.astype(np.float64) @ [0.299, 0.587, 0.114]
-    return np.diff(grey, axis=1), np.diff(grey, axis=0)
-
-
-def energy(image: np.ndarray, mask: np.ndarray) -> float:
-    """Mean square of the steps between pixels of the hole."""
-    across, down = steps(image)
-    inside = across[mask[:, 1:] & mask[:, :-1]], down[mask[1:] & mask[:-1]]
-    return float(np.mean(np.concatenate(inside) ** 2))
-
-
-def seam(image: np.ndarray, mask: np.ndarray, band_px: int = 4) -> float:
-    """Mean size of the steps over the hole's edge, divided by that of those up to `band_px` off."""
-    import cv2
-
-    kernel = np.ones((2 * band_px + 1,) * 2, np.uint8)
-    near = cv2.dilate(mask.astype(np.uint8), kernel) > cv2.erode(mask.astype(np.uint8), kernel)
-    over, beside = [], []
-    for step, a, b in zip(
-        steps(image),
-        ((slice(None), slice(1, None)), slice(1, None)),
-        ((slice(None), slice(None, -1)), slice(None, -1)),
-        strict=True,
-    ):
-        edge = mask[a] != mask[b]
-        over.append(np.abs(step[edge]))
-        beside.append(np.abs(step[~edge & near[a] & near[b]]))
-    return float(np.concatenate(over).mean() / np.concatenate(beside).mean())
+    return masks.strokes(side_px, side_px, seed)
 
 
 def square(photo: np.ndarray, side_px: int) -> np.ndarray:

@@ -1,0 +1,176 @@
+"""Look inside the Inpainting tab: what each method did to get there."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core import runtime
+from core.inpainting import inpaint
+from core.inpainting.deep_prior import best_stop
+from core.inpainting.patch import PatchStep
+from core.inpainting.repaint import places
+from core.inpainting.run import Filled
+from core.inpainting.types import DIFFUSION, InpaintResult
+from core.runtime import stage
+from core.scenes.gallery import flow_colours
+from core.types import InputError, Progress
+from demos import charts, markup, ui
+from demos.inpainting_panels import crop, large
+
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+FACTOR = {"repaint": 4}  # pixels a side of a latent place; 8 in the big models
+NOTHING = {
+    "telea": "Telea walks from the edge inwards, one pixel at a time. Each becomes a weighted mean of "
+    "known ones around it, those along the edge's direction counting most. There are no rounds to "
+    "show: it is done in one pass.",
+    "navier-stokes": "Lines of equal brightness are led into the hole as a fluid would flow, until "
+    "they are steady. OpenCV shows nothing on the way.",
+    "biharmonic": "One system of linear equations: the Laplacian of the Laplacian is 0 in the hole. "
+    "Colour and slope fit at the edge, and in between nothing bends more than it must.",
+    "lama": "One pass through a net whose layers see the whole picture at once, by its Fourier "
+    "transform. There are no steps to show.",
+}
+
+
+class Inside:
+    """The Look inside panel: drawn when asked for."""
+
+    def __init__(self, state: gr.State):
+        with ui.panel("Look inside"):
+            job = ui.Job("Look inside", "inpainting-inside")
+            shown = ui.text()
+        self.outputs = [shown]
+
+        def work(found: Filled | None) -> Iterator:
+            if found is None:
+                raise InputError("There is no result yet. Press Fill first.")
+            yield from runtime.stream(_look, found)
+
+        job.wire(work, lambda text: {shown: text}, [state], [shown])
+
+    def show(self, found: Filled) -> dict:
+        return dict.fromkeys(self.outputs, "")
+
+
+def _look(found: Filled, progress: Progress) -> str:
+    method = found.result.settings.method
+    if method == "patch":
+        return _patches(found)
+    if method == "deep-prior":
+        return _prior(found)
+    if method in DIFFUSION:
+        return _diffusion(found, progress)
+    return f"<p>{html.escape(NOTHING[method])}</p>"
+
+
+def _note(text: str) -> str:
+    return f'<div class="note">{html.escape(text)}</div>'
+
+
+def _film(found: Filled) -> str:
+    near = crop(found.result.mask)
+    return markup.pictures(
+        (
+            (large(step.image[near]), f"Step {step.step} of {step.total}")
+            for step in found.result.steps
+        ),
+        least_px=130,
+    )
+
+
+def _patches(found: Filled) -> str:
+    """Where each hidden patch has its partner, round by round."""
+    rows = []
+    for step in found.result.steps:
+        inside = step.inside
+        assert isinstance(inside, PatchStep)
+        title = f"Level {inside.level}, round {inside.round}"
+        rows.append((large(_offsets(inside.offsets, found.result.mask)), title))
+    return (
+        _note(
+            "Each hidden pixel's patch has a partner outside the hole; its offset is shown as a "
+            "colour (direction) and saturation (distance). Even areas are pieces copied whole; "
+            "their borders are seams. Level 0 is the picture itself, each further one half as large."
+        )
+        + markup.pictures(rows, least_px=130)
+        + _note("The hole meanwhile:")
+        + _film(found)
+    )
+
+
+def _offsets(offsets: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The offset field around the hole, (h, w, 3) uint8; grey where nothing is hidden."""
+    near = crop(mask)
+    factor = round(mask.shape[0] / offsets.shape[0])
+    part = tuple(slice(s.start // factor, -(-s.stop // factor)) for s in near)
+    seen = offsets[part]
+    colours = flow_colours(np.nan_to_num(seen))
+    colours[np.isnan(seen).any(-1)] = 128
+    return colours
+
+
+def _prior(found: Filled) -> str:
+    """How the fit went, and where it would have been best to stop."""
+    result, truth = found.result, found.source.truth
+    points = [(step.step, step.loss) for step in result.steps]
+    text = charts.lines({"known pixels": points}, "Mean square error of the fit", "iteration")
+    if truth is None:
+        text += _note("Nobody knows what was hidden, so nobody knows when to stop: hide a part of "
+                      "an intact picture to see it.")  # fmt: skip
+    else:
+        scores, best = best_stop(result.steps, truth, result.mask)
+        points = [(s.step, float(v)) for s, v in zip(result.steps, scores, strict=True)]
+        text += charts.lines({"in the hole": points}, "PSNR in dB", "iteration")
+        text += _note(
+            f"Best of the steps shown: {result.steps[best].step}, with {scores[best]:.2f} dB; the "
+            f"last has {scores[-1]:.2f} dB. The fit goes on falling while the hole gets no better: "
+            "what is left to learn of the known pixels is their noise."
+        )
+    return text + _film(found)
+
+
+def _diffusion(found: Filled, progress: Progress) -> str:
+    """The film, the mask as the latent has it, and what strength does."""
+    result = found.result
+    near = crop(result.mask)
+    factor = FACTOR.get(result.settings.method, 8)
+    coarse = places(result.mask, factor)
+    blocks = np.where(coarse, 255, 40).astype(np.uint8).repeat(factor, 0).repeat(factor, 1)
+    fine = np.where(result.mask, 255, 40).astype(np.uint8)
+    rows = [
+        (large(np.dstack([fine] * 3)[near]), "The mask in pixels"),
+        (large(np.dstack([blocks] * 3)[near]), f"In the latent, if worked on at this size: {factor} px a place"),
+    ]  # fmt: skip
+    text = _note("What the model guesses the picture to be, step by step:") + _film(found)
+    text += _note(
+        f"A latent place is {factor}×{factor} px. It is painted anew if any pixel under it is hidden: "
+        f"{result.mask.mean():.1%} of the pixels are {coarse.mean():.1%} of the places."
+    ) + markup.pictures(rows, least_px=180)
+    shown = [
+        (large(one.image[near]), f"Strength {one.settings.strength:g}")
+        for one in _strengths(found, progress)
+    ]
+    return (
+        text
+        + _note(
+            "Strength is the share of the noise that the hole begins with. With little of it the first "
+            "guess shows through; with all of it nothing of that is left, and words and surroundings "
+            "alone decide."
+        )
+        + markup.pictures(shown, least_px=180)
+    )
+
+
+def _strengths(found: Filled, progress: Progress) -> Iterator[InpaintResult]:
+    settings: Any = found.result.settings
+    for k, strength in enumerate(STRENGTHS):
+        part = stage(progress, k / len(STRENGTHS), (k + 1) / len(STRENGTHS))
+        yield inpaint(
+            found.source.picture, found.result.mask, replace(settings, strength=strength), part
+        )

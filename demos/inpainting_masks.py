@@ -1,0 +1,128 @@
+"""The Inpainting tab's ways to a mask beside the brush: found, grown, brought along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core import figures
+from core.inpainting import hub_masks, masks
+from core.inpainting.sources import Given, Source, source
+from core.inpainting.windows import box
+from core.types import InputError
+from demos import ui
+from demos.widgets.mask_editor import MaskEditor
+
+GivenBy = Callable[..., Given]
+
+
+class Tools:
+    """Buttons that make a mask or change the one that is painted; each lands in the editor, where it
+    can be taken back."""
+
+    def __init__(self, made: ui.Controls, picture: Any, editor: MaskEditor):
+        self.made, self.picture, self.editor = made, picture, editor
+        with gr.Accordion("More ways to a mask", open=False), gr.Tabs():
+            with gr.Tab("Larger, smaller"):
+                self.px = gr.Slider(1, 64, value=4, step=1, label="By", info="Pixels.")
+                with gr.Row():
+                    self.grow = gr.Button("Grow", size="sm", min_width=80)
+                    self.shrink = gr.Button("Shrink", size="sm", min_width=80)
+            with gr.Tab("Colour"):
+                with gr.Row():
+                    self.colour = gr.ColorPicker("#ffffff", label="Colour")
+                    self.tolerance = gr.Slider(
+                        0, 100, value=20, step=1, label="Tolerance",
+                        info="ΔE in CIELAB: 2 can just be told apart, black is 100 from white.",
+                    )  # fmt: skip
+                self.by_colour = gr.Button("Mask this colour", size="sm")
+            with gr.Tab("Cut out"):
+                gr.Markdown(
+                    "Paint roughly over a thing. GrabCut keeps what stands out in the box around "
+                    "your paint; Segment Anything (hub) takes what its middle lies on."
+                )
+                with gr.Row():
+                    self.cut = gr.Button("GrabCut", size="sm", min_width=100)
+                    self.click = gr.Button("Segment Anything", size="sm", min_width=100)
+            with gr.Tab("Words"):
+                self.words = gr.Textbox(label="What is to go", info="For CLIPSeg, from the hub.")
+                self.by_words = gr.Button("Find it", size="sm")
+            with gr.Tab("File"):
+                self.file = gr.File(label="A mask of the picture's size: white is filled",
+                                    height=110, file_types=["image"])  # fmt: skip
+                self.save = gr.Button("Save the mask", size="sm")
+                self.saved = gr.File(label="mask.png", visible=False, interactive=False)
+
+    def wire(self, given: GivenBy, status: Any) -> None:
+        inputs = [self.picture, self.editor, *self.made.inputs]
+
+        def found(
+            path: str | None, painted: dict | None, *values: Any
+        ) -> tuple[Source, np.ndarray]:
+            """The picture, and the mask as it is painted now."""
+            where, _ = self.made.read(values)
+            seen = source(where, given(where, path, painted))
+            empty = np.zeros(seen.picture.shape[:2], bool)
+            return seen, empty if seen.mask is None else seen.mask
+
+        def on(event: Any, make: Callable[..., np.ndarray], *more: Any) -> None:
+            """make(picture, mask, *values of more) is the new mask."""
+
+            def handler(*values: Any) -> dict:
+                seen, mask = found(*values[len(more) :])
+                new = make(seen.picture, mask, *values[: len(more)])
+                return {self.editor: MaskEditor.value_of(seen.picture, new)}
+
+            event(ui.guard(handler, status), [*more, *inputs], [status, self.editor], **ui.QUIET)
+
+        on(self.grow.click, lambda _, mask, px: masks.grown(mask, px), self.px)
+        on(self.shrink.click, lambda _, mask, px: masks.grown(mask, -px), self.px)
+        on(self.by_colour.click, _by_colour, self.colour, self.tolerance)
+        on(self.cut.click, lambda image, mask: masks.grab_cut(image, _box(mask)))
+        on(self.click.click, lambda image, mask: hub_masks.click(image, *_middle(mask)))
+        on(
+            self.by_words.click,
+            lambda image, _, words: hub_masks.by_words(image, words),
+            self.words,
+        )
+        on(self.file.upload, _read, self.file)
+
+        def save(*values: Any) -> dict:
+            _, mask = found(*values)
+            white = np.where(mask, 255, 0).astype(np.uint8)
+            path = figures.write_png(np.dstack([white] * 3), ui.folder() / "mask.png")
+            return {self.saved: gr.File(str(path), visible=True)}
+
+        self.save.click(ui.guard(save, status), inputs, [status, self.saved], **ui.QUIET)
+
+
+def _by_colour(image: np.ndarray, _: np.ndarray, colour: str, tolerance: float) -> np.ndarray:
+    return masks.by_colour(image, _rgb(colour), tolerance)
+
+
+def _rgb(colour: str) -> tuple[int, ...]:
+    """Of "#rrggbb" or "rgba(r, g, b, a)", as a colour picker gives them."""
+    if colour.startswith("#"):
+        return tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    parts = colour[colour.index("(") + 1 : -1].split(",")
+    return tuple(round(float(part)) for part in parts[:3])
+
+
+def _read(image: np.ndarray, _: np.ndarray, path: str) -> np.ndarray:
+    return masks.read_mask(Path(path), (image.shape[1], image.shape[0]))
+
+
+def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
+    if not mask.any():
+        raise InputError("Nothing is painted yet. Paint roughly over the thing first.")
+    rows, columns = box(mask)
+    return columns.start, rows.start, columns.stop, rows.stop
+
+
+def _middle(mask: np.ndarray) -> tuple[float, float]:
+    x0, y0, x1, y1 = _box(mask)
+    return (x0 + x1) / 2, (y0 + y1) / 2

@@ -1,0 +1,214 @@
+"""The panels of the Inpainting tab: before and after, the hole large, methods and seeds, scores."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core import figures, runtime
+from core.inpainting.run import COMPARE_HELP, Filled, seeds, spread
+from core.inpainting.run import compare as run_compare
+from core.inpainting.scoring import SCORE_HELP
+from core.inpainting.sources import Source, source
+from core.inpainting.types import METHODS, OFFLINE, InpaintResult, InpaintStep
+from core.inpainting.windows import box
+from core.metrics import psnr
+from core.stereo.pictures import colour_map
+from core.types import InputError
+from demos import markup, ui
+
+TINT = np.array((255, 45, 85), np.float32)  # of what is hidden
+LARGE_PX = 256  # small pictures are shown at least this large, every pixel a square
+MARGIN = 0.5  # around the hole where it is shown large, in its own lengths
+GAIN = 4  # of differences, to be seen
+ABOUT = {
+    "patch": "Copies pieces from the rest of the picture. For photos.",
+    "telea": "Carries colours in from the edge: quick, smooth.",
+    "navier-stokes": "Carries lines of equal brightness in from the edge: quick, smooth.",
+    "biharmonic": "The smoothest surface that fits the edge in colour and slope.",
+    "deep-prior": "A net that has seen nothing but this picture. Half a minute and more.",
+    "repaint": "The shipped diffusion model, held to what is known. It knows toys on a floor.",
+    "lama": "A net trained on millions of photos. 208 MB from the hub.",
+}
+
+
+def large(image: np.ndarray) -> np.ndarray:
+    """A small picture with every pixel a square."""
+    times = max(1, LARGE_PX // max(image.shape[:2]))
+    return image.repeat(times, 0).repeat(times, 1)
+
+
+def name(method: str) -> str:
+    return METHODS[method].partition(" (")[0]
+
+
+def tinted(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The picture with what is hidden in colour."""
+    seen = image.astype(np.float32)
+    seen[mask] = 0.45 * seen[mask] + 0.55 * TINT
+    return seen.round().astype(np.uint8)
+
+
+def preview(step: InpaintStep) -> str:
+    return markup.pictures([(large(step.image), f"Step {step.step} of {step.total}")])
+
+
+def headline(found: Filled) -> str:
+    """What was filled, how well, and what a person should know."""
+    result = found.result
+    share = float(result.mask.mean())
+    said = f"<b>{share:.1%} of the picture filled</b> in {result.seconds:.1f} s. "
+    if found.scores:
+        said += f"In the hole: <b>{markup.number(found.scores['psnr'], 'dB')}</b>. "
+    said += f"Pixels changed outside it: <b>{result.changed_outside}</b>."
+    notes = "".join(f'<div class="note">{html.escape(note)}</div>' for note in result.notes)
+    return f'<div aria-live="polite">{said}{notes}</div>'
+
+
+def before_after(found: Filled) -> str:
+    """Whole pictures, then the hole alone, large."""
+    source, result = found.source, found.result
+    near = crop(result.mask)
+    shown = [
+        (large(tinted(source.picture, result.mask)), "Before, what is hidden in colour"),
+        (large(result.image), f"After: {name(result.settings.method)}"),
+        (large(result.image[near]), "The hole, after"),
+    ]
+    if source.truth is None:
+        shown.append((large(source.picture[near]), "The hole, before"))
+    else:
+        shown.append((large(source.truth[near]), "The hole, in truth"))
+        shown.append((large(difference(result.image[near], source.truth[near])),
+                      f"Difference, {GAIN} times"))  # fmt: skip
+    return markup.pictures(shown, least_px=230)
+
+
+def crop(mask: np.ndarray) -> tuple[slice, slice]:
+    """The hole and some of what is around it."""
+    found = []
+    for side, size in zip(box(mask), mask.shape, strict=True):
+        margin = max(4, round(MARGIN * (side.stop - side.start)))
+        found.append(slice(max(0, side.start - margin), min(size, side.stop + margin)))
+    return found[0], found[1]
+
+
+def difference(image: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """GAIN times the difference around grey."""
+    apart = image.astype(np.float32) - other
+    return np.clip(127.5 + GAIN * apart, 0, 255).round().astype(np.uint8)
+
+
+def score_text(found: Filled) -> str:
+    """Every score with its meaning; of a diffusion model, what its autoencoder alone loses."""
+    result, source = found.result, found.source
+    rows = [("Changed outside the mask", f"{result.changed_outside} px",
+             "Pixels that differ from the picture as it came. Always 0.")]  # fmt: skip
+    for key, (title, meaning, unit) in SCORE_HELP.items():
+        if key in found.scores and key != "outside":  # it stands above
+            rows.append((title, markup.number(found.scores[key], unit), meaning))
+    text = markup.table(rows, ("", "", "What it means"), ("", "n", "why"))
+    if not found.scores:
+        text += (
+            '<div class="note">Nobody knows what was there. To score a method, hide a part of an '
+            "intact picture: choose strokes, a box or an object of a scene under Hidden.</div>"
+        )
+    if result.autoencoder is not None:
+        lost = psnr(result.autoencoder, source.picture)
+        text += (
+            f'<div class="note">A diffusion model paints in a latent. Its autoencoder alone would '
+            f"have brought the whole picture back at {lost:.1f} dB; therefore only the hole is taken "
+            "from it.</div>"
+        ) + markup.pictures(
+            [(large(result.autoencoder), "Through the autoencoder alone"),
+             (large(difference(result.autoencoder, source.picture)),
+              f"What that would have changed, {GAIN} times")],
+            least_px=230,
+        )  # fmt: skip
+    return text
+
+
+class Comparison:
+    """The Compare panel: methods on the same hole, and one method's seeds."""
+
+    def __init__(self, made: ui.Controls, picture: Any, editor: Any):
+        self.made, self.inputs = made, [picture, editor, *made.inputs]
+        with ui.panel("Compare"), gr.Tabs():
+            with gr.Tab("Methods"):
+                methods = {key: name(key) for key in OFFLINE}
+                self.grid = ui.Compare(
+                    "inpainting", methods, ("patch", "telea", "biharmonic"), COMPARE_HELP
+                )
+            with gr.Tab("Seeds"):
+                gr.Markdown(
+                    "Where several answers are possible, chance picks one. The spread shows where "
+                    "the picture leaves it open."
+                )
+                self.count = gr.Slider(2, 8, value=4, step=1, label="Fillings")
+                self.job = ui.Job("Fill them", "inpainting-seeds")
+                self.shown = ui.text()
+
+    def wire(self, given: Any) -> None:
+        def found(path: str | None, painted: dict | None, values: Any) -> tuple[Source, Any]:
+            where, settings = self.made.read(values)
+            seen = source(where, given(where, path, painted))
+            if seen.mask is None:
+                raise InputError("Nothing is hidden yet. Paint over what should go.")
+            return seen, settings
+
+        def by_methods(chosen: list[str], path: str | None, painted: dict | None, *values: Any):
+            seen, settings = found(path, painted, values)
+            yield from runtime.stream(
+                run_compare, tuple(chosen), seen.picture, seen.mask, settings, seen.truth
+            )
+
+        def by_seeds(count: int, path: str | None, painted: dict | None, *values: Any) -> Iterator:
+            seen, settings = found(path, painted, values)
+            results: list[InpaintResult] = []
+            for event in runtime.stream(
+                seeds, seen.picture, seen.mask, settings, tuple(range(int(count)))
+            ):
+                if isinstance(event, runtime.Part):
+                    results.append(event.value)
+                    yield runtime.Part(tuple(results))
+                elif isinstance(event, runtime.Tick):
+                    yield event
+
+        self.grid.wire(by_methods, self.inputs)
+        self.job.wire(by_seeds, lambda results: {self.shown: _seeds(results)},
+                      [self.count, *self.inputs], [self.shown])  # fmt: skip
+
+
+def _seeds(results: tuple[InpaintResult, ...]) -> str:
+    near = crop(results[0].mask)
+    shown = [(large(r.image[near]), f"Seed {r.settings.seed}") for r in results]
+    told = ""
+    if len(results) > 1:
+        apart = spread(results)
+        high = max(1.0, float(apart.max()))
+        shown.append((large(colour_map(apart[near], 0.0, high)), f"Spread, 0 to {high:.0f} of 255"))
+        mean = math.sqrt(float((apart[results[0].mask] ** 2).mean()))
+        told = f'<div class="note">The fillings differ by {mean:.1f} of 255 (standard deviation).</div>'
+    return told + markup.pictures(shown, least_px=180)
+
+
+def write_files(found: Filled, folder: Path) -> list[Path]:
+    """Everything to take away: figure, filled picture, the picture and its mask, script."""
+    result, source, recipe = found.result, found.source, found.result.recipe
+    shown = [("Before", tinted(source.picture, result.mask)), ("After", result.image)]
+    if source.truth is not None:
+        shown.append(("Truth", source.truth))
+    figure = figures.picture_figure(shown, name(result.settings.method), recipe, columns=len(shown))
+    paths = figures.save(figure, folder, "figure", recipe)
+    white = np.dstack([np.where(result.mask, 255, 0).astype(np.uint8)] * 3)
+    paths.append(figures.write_png(result.image, folder / "filled.png", recipe))
+    paths.append(figures.write_png(source.picture, folder / "picture.png"))
+    paths.append(figures.write_png(white, folder / "mask.png"))
+    script = folder / "inpainting.py"
+    script.write_text(recipe.code(), encoding="utf-8")
+    return [*paths, script]
