@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Teaching order: captioning, stereo, nerf, splats, controlnet, inpainting, matching.
 # A tab that isn't built yet is absent.
-TABS = ("stereo", "nerf", "splats", "matching")
+TABS = ("stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
 
 
 def load(names: Iterable[str] = TABS) -> list[Demo]:

@@ -15,7 +15,7 @@ from core.control.run import Painted
 from core.stereo.pictures import colour_map
 from core.types import InputError
 from demos import charts, markup, ui
-from demos.controlnet_panels import large
+from demos.markup import large
 
 
 class Inside:

@@ -22,9 +22,9 @@ from core.control.sweep import AXES, Cell, sweep, values_of
 from core.control.types import KINDS, Step
 from core.types import InputError
 from demos import markup, shelf, ui
+from demos.markup import large
 
 FROM_STEREO = "Stereo: depth"  # as the shelf has it
-LARGE_PX = 256  # small pictures are shown at least this large, every pixel a square
 FRAMES = 10  # of the film
 
 
@@ -43,12 +43,6 @@ def given(
         layer = np.asarray(layer)
         strokes = layer if strokes is None else np.where(layer[..., 3:] > 127, layer, strokes)
     return replace(found, strokes=strokes)
-
-
-def large(image: np.ndarray) -> np.ndarray:
-    """A small picture with every pixel a square."""
-    times = max(1, LARGE_PX // max(image.shape[:2]))
-    return image.repeat(times, 0).repeat(times, 1)
 
 
 def name(kind: str) -> str:

@@ -21,7 +21,8 @@ from core.runtime import stage
 from core.scenes.gallery import flow_colours
 from core.types import InputError, Progress
 from demos import charts, markup, ui
-from demos.inpainting_panels import crop, large
+from demos.inpainting_panels import crop
+from demos.markup import large
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 FACTOR = {"repaint": 4}  # pixels a side of a latent place; 8 in the big models

@@ -22,9 +22,9 @@ from core.metrics import psnr
 from core.stereo.pictures import colour_map
 from core.types import InputError
 from demos import markup, ui
+from demos.markup import large
 
 TINT = np.array((255, 45, 85), np.float32)  # of what is hidden
-LARGE_PX = 256  # small pictures are shown at least this large, every pixel a square
 MARGIN = 0.5  # around the hole where it is shown large, in its own lengths
 GAIN = 4  # of differences, to be seen
 ABOUT = {
@@ -36,12 +36,6 @@ ABOUT = {
     "repaint": "The shipped diffusion model, held to what is known. It knows toys on a floor.",
     "lama": "A net trained on millions of photos. 208 MB from the hub.",
 }
-
-
-def large(image: np.ndarray) -> np.ndarray:
-    """A small picture with every pixel a square."""
-    times = max(1, LARGE_PX // max(image.shape[:2]))
-    return image.repeat(times, 0).repeat(times, 1)
 
 
 def name(method: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from core.types import Compared
 
 LEAST_PX = 420  # of a picture, where there is room
+LARGE_PX = 256  # pictures smaller than this are shown with every pixel a square
 
 
 def pictures(shown: Iterable[tuple[np.ndarray, str]], *, least_px: int = LEAST_PX) -> str:
@@ -25,6 +26,12 @@ def pictures(shown: Iterable[tuple[np.ndarray, str]], *, least_px: int = LEAST_P
     )
     how = f' small" style="--least: {least_px}px' if least_px < LEAST_PX else ""
     return f'<div class="pictures{how}">{cells}</div>'
+
+
+def large(image: np.ndarray) -> np.ndarray:
+    """A small picture with every pixel a square."""
+    times = max(1, LARGE_PX // max(image.shape[:2]))
+    return image.repeat(times, 0).repeat(times, 1)
 
 
 def data_uri(image: np.ndarray, *, lossless: bool = False) -> str:

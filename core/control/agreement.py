@@ -24,6 +24,8 @@ from core.models import missing
 from core.scenes.control import PALETTE
 from core.types import InputError
 
+EDGE_PX = 2.0  # edges so near count as the same
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -35,7 +37,7 @@ class Reading:
     labels: np.ndarray
 
 
-def edge_f1(found: np.ndarray, wanted: np.ndarray, tolerance_px: float = 2.0) -> float:
+def edge_f1(found: np.ndarray, wanted: np.ndarray, tolerance_px: float = EDGE_PX) -> float:
     """F1 of line pixels (H, W) bool, near by being tolerance_px; 1 if both hold none, 0 if one
     does."""
     from scipy.ndimage import distance_transform_edt

@@ -14,6 +14,7 @@ from core.control.painting import generate
 from core.control.scoring import named, share
 from core.control.types import KINDS, ControlResult, ControlSettings, Hint, HintSettings, Step
 from core.diffusion import world
+from core.diffusion.loading import parts
 from core.images import as_rgb
 from core.runtime import stage
 from core.scenes import prompt, render
@@ -123,7 +124,8 @@ def hint_of(
         if where == "drawing":
             raise InputError("Nothing is drawn yet. Draw on the map, then paint.")
         return found
-    return replace(found, map=_drawn_over(found.map, given.strokes), exact=False)
+    drawn = _drawn_over(found.map, given.strokes)
+    return replace(found, map=drawn, exact=False, note="Changed by hand.")
 
 
 def for_drawing(map: np.ndarray) -> np.ndarray:
@@ -154,6 +156,7 @@ def run(
 
     An empty prompt is the scene's own words.
     """
+    parts(settings.model, (hint_settings.kind,))  # before a map is made that it can't use
     found = source(source_settings, given)
     steering = hint_of(found, source_settings, hint_settings, given, progress)
     if not settings.prompt.strip():

@@ -23,7 +23,8 @@ BARS = {
     "colour of a named toy": ("words", "colour", 0.90),
     "its shape": ("words", "shape", 0.80),
     "both toys of prompts that name two": ("words", "both of two", 0.65),
-    "edges: F1 with control": ("edges", "with", 0.75),
+    "edges: F1 with control, within 2 px": ("edges", "with", 0.75),
+    "edges: F1 with control, within 1 px": ("edges within 1 px", "with", None),
     "depth: rank correlation with control": ("depth", "with", 0.90),
     "segmentation: mean IoU with control": ("segmentation", "with", 0.70),
 }
@@ -80,7 +81,7 @@ def history(made: Path, plans: dict[str, Plan] = PLANS) -> dict[str, Any]:
 def card(found: dict[str, Any], learned: dict[str, Any]) -> str:
     """The model card, in Markdown."""
     rows = "".join(
-        f"| {name} | {found[part][key]:.3f} | {bar:.2f} |\n"
+        f"| {name} | {found[part][key]:.3f} | {f'{bar:.2f}' if bar else '–'} |\n"
         for name, (part, key, bar) in BARS.items()
     )
     reader = found["reader"]

@@ -7,6 +7,7 @@ into a copy of the input, and outside the mask that copy has the input's bytes.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -47,7 +48,8 @@ def inpaint(
     progress: Progress = silent,
 ) -> InpaintResult:
     """The picture with its hole filled; see `inpaint_steps`."""
-    *_, last = inpaint_steps(image, mask, settings, progress)
+    # All steps of a large picture would fill the memory: none is kept but the last.
+    (last,) = deque(inpaint_steps(image, mask, settings, progress), maxlen=1)
     assert isinstance(last, InpaintResult)
     return last
 

@@ -1,0 +1,137 @@
+"""The ControlNet tab in a real browser: painted, looked into, swept, drawn on, taken away."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.browser.conftest import serve
+
+pytestmark = pytest.mark.browser
+SLOW = 90_000
+
+
+@pytest.fixture(scope="module")
+def url():
+    with serve("--tabs", "controlnet", "stereo") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(url, open_page):
+    page = open_page(url + "?tab=controlnet&steps=10", height=1400)
+    page.locator(".headline b:visible", has_text="picture").first.wait_for(timeout=SLOW)
+    page.set_default_timeout(30_000)
+    return page
+
+
+def panel(page, name):
+    page.locator(".panel > button:visible", has_text=name).first.click()
+
+
+def press(page, name):
+    page.locator("button:visible", has_text=name).first.click()
+
+
+def agreement(page) -> tuple[float, float]:
+    """With control and without, as the headline has them."""
+    said = page.locator(".headline:visible").first.inner_text()
+    found = re.search(r"([\d.]+) with control, ([\d.]+) without", said)
+    assert found, said
+    return float(found[1]), float(found[2])
+
+
+def test_the_first_visit_shows_what_control_does(page):
+    with_it, without = agreement(page)
+    assert with_it > without + 0.2
+    assert page.locator(".pictures:visible img").count() == 4
+    assert not page.watch.faults
+
+
+def test_the_film_and_all_maps(page):
+    press(page, "Show the film")
+    page.locator("figcaption", has_text="Without, step 10").wait_for()
+    page.get_by_role("tab", name="All maps of the picture").click()
+    press(page, "Make them all")
+    page.locator("figcaption", has_text="Normals (exact)").wait_for()
+
+
+def test_insides_add_up(page):
+    panel(page, "Look inside")
+    page.locator("#controlnet-inside-now").click()
+    page.get_by_text("the weights sum to 1").wait_for(timeout=SLOW)
+    page.get_by_role("tab", name="Zero convolution").click()
+    rows = page.locator("table.facts:visible tr").all_inner_texts()[1:]
+    assert rows and all(row.split("\t")[1] == "0" for row in rows)
+    assert all(float(row.split("\t")[2]) > 0 for row in rows)
+    page.get_by_role("tab", name="One step").click()
+    page.locator("pre.written", has_text="x₀ = ").wait_for()
+    panel(page, "Look inside")
+
+
+def test_a_sweep_is_a_labelled_grid(page):
+    panel(page, "Compare")
+    page.get_by_role("tab", name="Sweep two settings").click()
+    page.locator("#controlnet-sweep-now").click()
+    page.wait_for_function("document.querySelectorAll('table.sweep img').length === 8",
+                           timeout=SLOW)  # fmt: skip
+    heads = page.locator("table.sweep tr").first.inner_text()
+    assert "Control scale 0.5" in heads
+    panel(page, "Compare")
+
+
+def test_what_is_drawn_steers(page):
+    before = agreement(page)
+    canvas = page.locator("canvas:visible").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 60, y + 60)
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 60, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    page.locator("#controlnet-now").click()
+    page.wait_for_function(
+        "(was) => !document.querySelector('.headline').innerText.includes(was)",
+        arg=f"{before[0]:.2f} with control, {before[1]:.2f} without", timeout=SLOW,
+    )  # fmt: skip
+    page.locator(".headline .note", has_text="Changed by hand.").wait_for()
+
+
+def test_what_the_model_cannot_do_is_a_sentence(url, open_page):
+    page = open_page(url + "?tab=controlnet&kind=pose", height=1400)
+    told = re.compile("Choose one of|is not on this computer")  # the painter's, or the map's
+    page.locator(".said", has_text=told).first.wait_for(timeout=SLOW)
+
+
+def test_a_link_brings_the_settings_back(page, url, open_page):
+    panel(page, "Take away")
+    link = page.locator("textarea:visible, input:visible").evaluate_all(
+        "(all) => all.map((one) => one.value).find((value) => value.includes('tab=controlnet'))"
+    )
+    query = parse_qs(urlsplit(link).query)
+    assert query["tab"] == ["controlnet"] and query["steps"] == ["10"]
+    panel(page, "Take away")
+
+
+def test_nothing_scrolls_sideways_on_a_telephone(url, open_page):
+    page = open_page(url + "?tab=controlnet&steps=2", width=390, height=844)
+    page.locator(".headline b:visible", has_text="picture").first.wait_for(timeout=SLOW)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not page.watch.faults
+
+
+def test_depth_comes_from_the_stereo_tab(url, open_page):
+    page = open_page(url + "?tab=stereo", height=1400)
+    page.locator(".headline b:visible", has_text="pixels matched").first.wait_for(timeout=SLOW)
+    page.get_by_role("tab", name="ControlNet").click()
+    page.locator(".headline b:visible", has_text="picture").first.wait_for(timeout=SLOW)
+    page.get_by_label("Map of").first.click()
+    page.get_by_role("option", name="Depth from the Stereo tab").click()
+    page.wait_for_timeout(1500)
+    page.locator("#controlnet-now").click()
+    told = page.locator(".note:visible", has_text="From the depth that was handed over")
+    told.first.wait_for(timeout=SLOW)

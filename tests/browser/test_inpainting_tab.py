@@ -1,0 +1,140 @@
+"""The Inpainting tab in a real browser: an object goes, a mask is painted, scored, taken away."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.conftest import serve
+
+pytestmark = pytest.mark.browser
+SLOW = 90_000
+
+
+@pytest.fixture(scope="module")
+def url():
+    with serve("--tabs", "inpainting") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(url, open_page):
+    page = open_page(url, height=1400)
+    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
+    page.set_default_timeout(30_000)
+    return page
+
+
+def panel(page, name):
+    page.locator(".panel > button:visible", has_text=name).first.click()
+
+
+def said(page) -> str:
+    return page.locator(".headline [aria-live]").first.inner_text()
+
+
+def fill(page) -> None:
+    """Press Fill and wait for another headline."""
+    before = said(page)
+    page.locator("#inpainting-now").click()
+    page.wait_for_function(
+        "(was) => document.querySelector('.headline [aria-live]')?.innerText !== was",
+        arg=before, timeout=SLOW,
+    )  # fmt: skip
+
+
+def share(page) -> float:
+    """Per cent of the picture that were filled."""
+    return float(said(page).split("%")[0])
+
+
+def test_the_first_visit_takes_an_object_out(page):
+    assert "Pixels changed outside it: 0." in said(page)
+    assert float(re.search(r"([\d.]+) dB", said(page))[1]) > 30  # type: ignore[index]
+    assert page.locator("figcaption", has_text="The hole, in truth").count() == 1
+    assert not page.watch.faults
+
+
+def test_what_is_painted_is_filled_too(page):
+    before = share(page)
+    box = page.locator("canvas:visible").first.bounding_box()
+    x, y = box["x"] + 0.75 * box["width"], box["y"] + 0.9 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    fill(page)
+    assert share(page) > before
+
+
+def test_masks_grow_and_are_saved(page):
+    page.locator("button:visible", has_text="More ways to a mask").click()
+    told = page.locator("text=/px to fill/").first
+    before = told.inner_text()
+    page.get_by_role("button", name="Grow", exact=True).click()
+    page.wait_for_function(
+        "(was) => ![...document.querySelectorAll('.sl-widget')].some("
+        "(one) => one.innerText.includes(was))", arg=before,
+    )  # fmt: skip
+    page.get_by_role("tab", name="File").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the mask").click()
+        page.locator("a[download]:visible").first.click()
+    with Image.open(download.value.path()) as mask:
+        white = np.asarray(mask.convert("L")) > 127
+    count = int(re.search(r"([\d,]+) px", told.inner_text())[1].replace(",", ""))  # type: ignore
+    assert white.sum() == count
+
+
+def test_look_inside_shows_offsets(page):
+    panel(page, "Look inside")
+    page.locator("#inpainting-inside-now").click()
+    page.locator("figcaption", has_text="Level 0, round").first.wait_for(timeout=SLOW)
+    panel(page, "Look inside")
+
+
+def test_methods_and_seeds_side_by_side(page):
+    panel(page, "Compare")
+    page.locator("#inpainting-compare-now").click()
+    page.locator("table.facts:visible th", has_text="Biharmonic").wait_for(timeout=SLOW)
+    page.get_by_role("tab", name="Seeds").click()
+    page.locator("#inpainting-seeds-now").click()
+    page.locator("figcaption", has_text="Seed 3").wait_for(timeout=SLOW)
+    page.get_by_text("The fillings differ by").wait_for()
+    panel(page, "Compare")
+
+
+def test_a_cleared_mask_is_told(page):
+    page.get_by_role("button", name="Clear", exact=True).first.click()
+    page.wait_for_timeout(500)
+    page.locator("#inpainting-now").click()
+    page.locator(".said", has_text="The mask is empty").wait_for()
+
+
+def test_a_photo_with_strokes_is_scored(url, open_page):
+    page = open_page(url + "?tab=inpainting&hole_picture=photo&hole_mask=strokes&method=telea")
+    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
+    assert "dB" in said(page)
+    panel(page, "Score")
+    page.locator("table.facts:visible", has_text="Gradient energy").wait_for()
+
+
+def test_tiny_sd_repaints(url, open_page):
+    page = open_page(
+        url + "?tab=inpainting&hole_picture=scene&hole_object=0&method=repaint&steps=5&jumps=1"
+    )
+    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
+    assert "outside it: 0." in said(page)
+    panel(page, "Score")
+    page.locator("figcaption", has_text="Through the autoencoder alone").wait_for()
+
+
+def test_nothing_scrolls_sideways_on_a_telephone(url, open_page):
+    page = open_page(url, width=390, height=844)
+    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not page.watch.faults
