@@ -52,6 +52,7 @@ def write(made: Path, out: Path = SHIPPED, plans: dict[str, Plan] = PLANS) -> No
         feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.to(torch.float16).save_pretrained(out, safe_serialization=True)
+    _open_in_float32(out / "text_encoder" / "config.json")
     for kind in nets.KINDS:
         net = nets.control(unet)
         net.load_state_dict(learned(kind)[kind])
@@ -61,6 +62,13 @@ def write(made: Path, out: Path = SHIPPED, plans: dict[str, Plan] = PLANS) -> No
         out / "reader.safetensors",
     )  # fmt: skip
     (out / "training.json").write_text(json.dumps(history(made, plans), indent=1), encoding="utf-8")
+
+
+def _open_in_float32(config: Path) -> None:
+    """Unless told otherwise, transformers opens a model in the type that its config names, diffusers
+    in float32: the two must agree."""
+    told = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps(told | {"dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
 
 
 def history(made: Path, plans: dict[str, Plan] = PLANS) -> dict[str, Any]:
