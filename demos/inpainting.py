@@ -20,7 +20,7 @@ from core.types import InputError
 from demos import inpainting_panels as panels
 from demos import ui
 from demos.inpainting_inside import Inside
-from demos.inpainting_masks import Tools
+from demos.inpainting_masks import Tools, painted_on
 from demos.widgets.mask_editor import MaskEditor
 from demos.widgets.photo import photo
 
@@ -95,7 +95,7 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
             found = source(where, given(where, path, None))
         except InputError:  # nothing was handed in yet: nothing to show
             return {editor: MaskEditor.value_of(None)}
-        return {editor: MaskEditor.value_of(found.picture, found.mask)}
+        return {editor: painted_on(found.picture, found.mask)}
 
     again = [made.widgets[name].change for name in REDRAWN] + [picture.change]
     gr.on(again, ui.guard(draw_hole, job.status), [picture, *made.inputs], [job.status, editor],

@@ -13,6 +13,7 @@ import numpy as np
 from core import runtime
 from core.inpainting import inpaint
 from core.inpainting.deep_prior import best_stop
+from core.inpainting.painted import in_latent
 from core.inpainting.patch import PatchStep
 from core.inpainting.repaint import places
 from core.inpainting.run import Filled
@@ -25,7 +26,6 @@ from demos.inpainting_panels import crop
 from demos.markup import large
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
-FACTOR = {"repaint": 4}  # pixels a side of a latent place; 8 in the big models
 NOTHING = {
     "telea": "Telea walks from the edge inwards, one pixel at a time. Each becomes a weighted mean of "
     "known ones around it, those along the edge's direction counting most. There are no rounds to "
@@ -110,10 +110,7 @@ def _offsets(offsets: np.ndarray, mask: np.ndarray) -> np.ndarray:
     near = crop(mask)
     factor = round(mask.shape[0] / offsets.shape[0])
     part = tuple(slice(s.start // factor, -(-s.stop // factor)) for s in near)
-    seen = offsets[part]
-    colours = flow_colours(np.nan_to_num(seen))
-    colours[np.isnan(seen).any(-1)] = 128
-    return colours
+    return flow_colours(offsets[part])
 
 
 def _prior(found: Filled) -> str:
@@ -130,8 +127,8 @@ def _prior(found: Filled) -> str:
         text += charts.lines({"in the hole": points}, "PSNR in dB", "iteration")
         text += _note(
             f"Best of the steps shown: {result.steps[best].step}, with {scores[best]:.2f} dB; the "
-            f"last has {scores[-1]:.2f} dB. The fit goes on falling while the hole gets no better: "
-            "what is left to learn of the known pixels is their noise."
+            f"last has {scores[-1]:.2f} dB. Where the error still falls and the hole gets no better, "
+            "the net is learning the known pixels' noise."
         )
     return text + _film(found)
 
@@ -140,18 +137,16 @@ def _diffusion(found: Filled, progress: Progress) -> str:
     """The film, the mask as the latent has it, and what strength does."""
     result = found.result
     near = crop(result.mask)
-    factor = FACTOR.get(result.settings.method, 8)
-    coarse = places(result.mask, factor)
-    blocks = np.where(coarse, 255, 40).astype(np.uint8).repeat(factor, 0).repeat(factor, 1)
-    fine = np.where(result.mask, 255, 40).astype(np.uint8)
+    seen, factor = in_latent(result.mask, result.settings)
+    coarse = places(seen, factor)
     rows = [
-        (large(np.dstack([fine] * 3)[near]), "The mask in pixels"),
-        (large(np.dstack([blocks] * 3)[near]), f"In the latent, if worked on at this size: {factor} px a place"),
-    ]  # fmt: skip
+        (large(_grey(seen)), f"The mask as the model sees it, {seen.shape[1]}×{seen.shape[0]} px"),
+        (large(_grey(coarse)), f"In the latent, {coarse.shape[1]}×{coarse.shape[0]} places"),
+    ]
     text = _note("What the model guesses the picture to be, step by step:") + _film(found)
     text += _note(
         f"A latent place is {factor}×{factor} px. It is painted anew if any pixel under it is hidden: "
-        f"{result.mask.mean():.1%} of the pixels are {coarse.mean():.1%} of the places."
+        f"{seen.mean():.1%} of the pixels are {coarse.mean():.1%} of the places."
     ) + markup.pictures(rows, least_px=180)
     shown = [
         (large(one.image[near]), f"Strength {one.settings.strength:g}")
@@ -166,6 +161,10 @@ def _diffusion(found: Filled, progress: Progress) -> str:
         )
         + markup.pictures(shown, least_px=180)
     )
+
+
+def _grey(mask: np.ndarray) -> np.ndarray:
+    return np.dstack([np.where(mask, 255, 40).astype(np.uint8)] * 3)
 
 
 def _strengths(found: Filled, progress: Progress) -> Iterator[InpaintResult]:

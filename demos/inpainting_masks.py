@@ -15,9 +15,17 @@ from core.inpainting.sources import Given, Source, source
 from core.inpainting.windows import box
 from core.types import InputError
 from demos import ui
-from demos.widgets.mask_editor import MaskEditor
+from demos.widgets.mask_editor import SMALL, MaskEditor
 
 GivenBy = Callable[..., Given]
+
+
+def painted_on(image: np.ndarray, mask: np.ndarray | None) -> dict | None:
+    """The editor's value; a large picture stays a file, so that it doesn't travel with each event."""
+    if image.shape[0] * image.shape[1] <= SMALL:
+        return MaskEditor.value_of(image, mask)
+    path = figures.write_png(image, ui.folder() / "picture.png")
+    return MaskEditor.value_of(image, mask, ui.address(path))
 
 
 class Tools:
@@ -75,7 +83,7 @@ class Tools:
             def handler(*values: Any) -> dict:
                 seen, mask = found(*values[len(more) :])
                 new = make(seen.picture, mask, *values[: len(more)])
-                return {self.editor: MaskEditor.value_of(seen.picture, new)}
+                return {self.editor: painted_on(seen.picture, new)}
 
             event(ui.guard(handler, status), [*more, *inputs], [status, self.editor], **ui.QUIET)
 

@@ -34,7 +34,7 @@ ABOUT = {
     "biharmonic": "The smoothest surface that fits the edge in colour and slope.",
     "deep-prior": "A net that has seen nothing but this picture. Half a minute and more.",
     "repaint": "The shipped diffusion model, held to what is known. It knows toys on a floor.",
-    "lama": "A net trained on millions of photos. 208 MB from the hub.",
+    "lama": "A net trained on photographs, from the hub.",
 }
 
 

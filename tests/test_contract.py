@@ -15,7 +15,9 @@ from core.models import ModelSpec, table
 from core.types import Settings
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {"controlnet": "control"}  # of core, where they aren't named as the tab is
+FOLDERS: dict[str, str] = {
+    "controlnet": "control"
+}  # of core, where they aren't named as the tab is
 ORDER = ("captioning", "stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
 HEAVY = ("cv2", "torch", "transformers", "diffusers", "open3d", "gsplat", "matplotlib.pyplot",
          "scipy", "skimage", "trimesh", "av")  # fmt: skip
@@ -48,7 +50,7 @@ def test_each_tab_is_a_demo_with_its_files(slug):
     assert "run" in inspect.signature(demo.build).parameters
     assert (ROOT / "tests" / f"test_{slug}.py").exists()
     assert (ROOT / "assets" / "lessons" / f"{slug}.md").exists()
-    name = FOLDERS.get(slug, slug)
+    name = {"controlnet": "control"}.get(str(slug), str(slug))
     assert (ROOT / "core" / name).exists() or (ROOT / "core" / f"{name}.py").exists()
 
 

@@ -412,7 +412,7 @@ def test_tables_agree() -> None:
 def test_the_tab_paints_with_big_models(key: str, kinds: tuple[str, ...]) -> None:
     line, ramp = np.zeros((2, 64, 64, 3), np.uint8)
     line[20:22] = 255
-    ramp += np.arange(0, 256, 4, np.uint8)[:, None, None]
+    ramp += np.arange(0, 256, 4, dtype=np.uint8)[:, None, None]
     hints = [Hint({"edges": line, "depth": ramp}[kind], kind) for kind in kinds]
     settings = ControlSettings(model=key, prompt="a red ball", steps=2, size_px=64)
     *_, result = generate(hints, settings, agreement=lambda image, hint: 0.5)

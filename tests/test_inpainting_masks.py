@@ -124,7 +124,7 @@ def test_layers_of_the_editor() -> None:
     assert (from_layers([layer, other], SIZE) == want).all()
     assert not from_layers([], SIZE).any() and not from_layers(None, SIZE).any()
     with pytest.raises(InputError, match="31 × 20 px and the picture 20 × 31 px"):
-        from_layers([layer], SIZE[::-1])
+        from_layers([layer], (SIZE[1], SIZE[0]))
     with pytest.raises(InputError, match="RGBA"):
         from_layers([layer[..., :3]], SIZE)
 

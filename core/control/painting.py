@@ -28,7 +28,7 @@ from core.runtime import stage
 from core.types import InputError, Progress, silent
 
 TRANSFORMER_PX = 1024  # longer side of a picture, where the model doesn't say
-SHOW_S = 0.5  # between previews; the first comes after as long, so that quick work isn't slowed
+SHOW_S = 1.0  # between previews; the first comes after as long, so that quick work isn't slowed
 
 Scorer = Callable[[np.ndarray, Hint], float]
 

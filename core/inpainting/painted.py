@@ -21,8 +21,10 @@ import numpy as np
 from core.control.painting import SHOW_S, notes_of
 from core.control.types import ControlSettings
 from core.diffusion import MODELS, load
+from core.diffusion.nets import FACTOR
 from core.diffusion.stepwise import estimate, stepwise
-from core.inpainting.repaint import Frame, places, repaint
+from core.diffusion.world import SIZE
+from core.inpainting.repaint import MULTIPLE, Frame, places, repaint
 from core.inpainting.types import InpaintSettings, InpaintStep
 from core.runtime import stage
 from core.types import InputError, Progress, Unavailable, silent
@@ -87,6 +89,16 @@ def paint(
     seen = yield from painter.run(note)
     yield painter.shot(seen, painter.latest)
     return frame.put(image, painter.again())
+
+
+def in_latent(mask: np.ndarray, settings: InpaintSettings) -> tuple[np.ndarray, int]:
+    """A mask (H, W) bool as the diffusion model of these settings sees it, cut and resized, and how
+    many pixels a side of that one latent place has."""
+    if settings.method == "repaint":
+        return Frame.around(mask, SIZE, MULTIPLE).cut(mask), FACTOR
+    manner = MANNERS[settings.method]
+    frame = Frame.around(mask, manner.side_px, manner.multiple, whole=not settings.around)
+    return frame.cut(mask), manner.place_px
 
 
 def _notes(pipeline: Any, settings: InpaintSettings, manner: Manner, note: Note) -> None:

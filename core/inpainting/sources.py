@@ -8,13 +8,24 @@ a part and see whether it comes back.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from core.diffusion import world
 from core.images import as_rgb
 from core.inpainting.masks import PRESETS, extended, grown, preset
-from core.scenes import NAMES, RenderSettings, Scene, hide, prompt, render, scene, start_camera
+from core.scenes import (
+    NAMES,
+    Hidden,
+    RenderSettings,
+    Scene,
+    hide,
+    prompt,
+    render,
+    scene,
+    start_camera,
+)
 from core.types import Camera, InputError, Settings, setting
 
 SOURCES = {
@@ -116,10 +127,15 @@ def _source(settings: SourceSettings, given: Given) -> Source:
 
         picture, words = data.astronaut(), ""
     else:
-        made, camera = _scene(settings)
+        which = (
+            settings.hole_picture,
+            settings.hole_scene if settings.hole_picture == "scene" else 0,
+        )
         if kind == "object":
-            return _object(made, camera, settings)
-        picture, words = render(made, camera).rgb, _words(made)
+            hidden, words = _without(*which, settings.hole_object)
+            mask = grown(hidden.mask, settings.hole_grow_px)
+            return Source(hidden.with_object, hidden.without_object, mask, words)
+        picture, words = _intact(*which)
     if kind == "drawn":
         return Source(picture, None, None, words)
     if kind == "border":
@@ -129,21 +145,31 @@ def _source(settings: SourceSettings, given: Given) -> Source:
     return Source(picture, picture, preset(kind, picture.shape, settings.hole_seed), words)
 
 
-def _scene(settings: SourceSettings) -> tuple[Scene, Camera]:
-    if settings.hole_picture == "scene":
-        made = world.scene(world.HELD_OUT + settings.hole_scene)
+def _scene(picture: str, number: int) -> tuple[Scene, Camera]:
+    if picture == "scene":
+        made = world.scene(world.HELD_OUT + number)
         return made, world.camera(made)
-    made = scene(settings.hole_picture)
+    made = scene(picture)
     return made, start_camera(made)
 
 
-def _object(made: Scene, camera: Camera, settings: SourceSettings) -> Source:
-    """The scene with one thing and without it."""
+# The page asks for the same picture when it shows it, changes its mask, fills it and compares.
+
+
+@lru_cache(maxsize=8)
+def _intact(picture: str, number: int) -> tuple[np.ndarray, str]:
+    """A scene's picture and its words."""
+    made, camera = _scene(picture, number)
+    return render(made, camera).rgb, _words(made)
+
+
+@lru_cache(maxsize=8)
+def _without(picture: str, number: int, place: int) -> tuple[Hidden, str]:
+    """A scene with one of its things and without it, and the words of what is left."""
+    made, camera = _scene(picture, number)
     names = objects(made, camera.width, camera.height)
-    name = names[settings.hole_object % len(names)]
-    hidden = hide(made, name, camera)
-    mask = grown(hidden.mask, settings.hole_grow_px)
-    return Source(hidden.with_object, hidden.without_object, mask, _words(made.without(name)))
+    name = names[place % len(names)]
+    return hide(made, name, camera), _words(made.without(name))
 
 
 def objects(made: Scene, width: int = 480, height: int = 360) -> list[str]:

@@ -1,12 +1,17 @@
 """The ControlNet tab's default action, with control and without, against diffusers called by hand.
 
-`python -m tests.bench.control`: medians of alternating runs; asked are 5 s and a ratio of 1.05.
+`python -m tests.bench.control`: medians of alternating runs; asked are 5 s and a ratio of 1.05. Both
+run as in the app, whose threads wait by sleeping (app.configure): else OpenMP spins while a process
+has one team of threads and no longer when it has two, and whatever runs in a second thread is slower.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
+
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 import torch
 from PIL import Image
