@@ -110,7 +110,8 @@ def score_text(found: Painted) -> str:
             )
     head = ("Picture", "Agreement", "Named things: colour, shape")
     meaning = (
-        "Agreement is the picture's own map against the given one: F1 of edges within 2 px, rank "
+        "Agreement is the picture's own map against the given one: F1 of edges within 2 px at 512 px "
+        "and at least 1 px, rank "
         "correlation of depth, mean IoU of regions. Pictures of the shipped model are read by a net "
         "trained on real renders; its hit rate is in the model's card."
     )

@@ -150,6 +150,7 @@ def _input(made: ui.Controls) -> Any:
     asked = [made.widgets["hole_picture"], made.widgets["hole_mask"]]
     places = [scene, made.widgets["hole_scene"], made.widgets["hole_object"], own, border]
     gr.on([widget.change for widget in asked], arrange, asked, places, **ui.QUIET)
+    ui.on_open(arrange, asked, places)
     return own
 
 

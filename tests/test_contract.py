@@ -15,9 +15,6 @@ from core.models import ModelSpec, table
 from core.types import Settings
 
 ROOT = Path(__file__).parents[1]
-FOLDERS: dict[str, str] = {
-    "controlnet": "control"
-}  # of core, where they aren't named as the tab is
 ORDER = ("captioning", "stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
 HEAVY = ("cv2", "torch", "transformers", "diffusers", "open3d", "gsplat", "matplotlib.pyplot",
          "scipy", "skimage", "trimesh", "av")  # fmt: skip
