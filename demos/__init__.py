@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from demos.ui import Demo
 
-# Teaching order: captioning, stereo, nerf, splats, controlnet, inpainting, matching.
-# A tab that isn't built yet is absent.
-TABS = ("stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
+# In teaching order.
+TABS = ("captioning", "stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
 
 
 def load(names: Iterable[str] = TABS) -> list[Demo]:

@@ -164,6 +164,13 @@ table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .chart figcaption svg {{ width: 26px; flex: none; }}
 .patches {{ display: flex; gap: 10px; font-size: .85rem; }}
 .patches img {{ image-rendering: pixelated; border: 1px solid var(--border-color-primary); }}
+.headline .caption {{ font-size: 1.2rem; }}
+.timeline {{ position: relative; height: 34px; margin: 8px 0; background: var(--border-color-primary); }}
+.timeline i {{ position: absolute; top: 0; bottom: 0; background: var(--color-accent);
+  border-left: 2px solid var(--body-background-fill); overflow: hidden; font-style: normal; }}
+.timeline b {{ padding: 6px; line-height: 34px; color: var(--button-primary-text-color); }}
+table.facts td.heat {{ padding: 4px 8px; color: var(--body-text-color);
+  background: color-mix(in srgb, var(--color-accent) calc(60% * var(--share)), transparent); }}
 pre {{ font-size: .82rem; overflow-x: auto; }}
 footer {{ display: none !important; }}
 @media (prefers-reduced-motion: reduce) {{ * {{ transition: none !important; }} }}

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core import training
 from core.cameras import project
-from core.diffusion import data, loop, measure, nets, reader, train, world
-from core.diffusion.loop import Plan
+from core.diffusion import measure, nets, reader, train, world
+from core.scenes import shards
 from core.scenes.prompts import Look, Still, parse_prompt
 from core.scenes.toys import COLOURS, SHAPES
+from core.training import Plan
 
 COUNT = 12
 BRIEF = {stage: Plan(3, 4, 1e-3) for stage in train.PLANS}
@@ -78,15 +80,11 @@ def test_held_out_scenes_are_other_scenes(pictures: world.Pictures):
 
 
 def test_rendering_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(data, "SHARD", 2)
-    rendered = []
+    made = []
 
-    def render(file: Path) -> None:
-        rendered.append(file.stem)
-        first = int(file.stem)
-        part = world.pictures(range(first, first + 2), prompts=1)
-        with file.open("wb") as out:
-            np.savez(out, **vars(part))
+    def two(seeds: range) -> dict[str, np.ndarray]:
+        made.append(seeds.start)
+        return {"seed": np.array(seeds)}
 
     class Pool:
         def __enter__(self):
@@ -94,17 +92,17 @@ def test_rendering_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 
         def __exit__(self, *error: object): ...
 
-        def submit(self, call: Any, file: Path) -> Future:
-            render(file)
+        def submit(self, call: Any, *given: Any) -> Future:
             job: Future = Future()
-            job.set_result(None)
+            job.set_result(call(*given))
             return job
 
-    monkeypatch.setattr(data, "ProcessPoolExecutor", lambda n: Pool())
-    whole = data.rendered(tmp_path, 3)
-    assert rendered == ["00000000", "00000002"] and len(whole) == 3
-    data.rendered(tmp_path, 3)
-    assert len(rendered) == 2
+    monkeypatch.setattr(shards, "SHARD", 2)
+    monkeypatch.setattr(shards, "ProcessPoolExecutor", lambda n: Pool())
+    whole = shards.rendered(tmp_path, 3, two)
+    assert made == [0, 2] and whole["seed"].tolist() == [0, 1, 2]
+    shards.rendered(tmp_path, 3, two)
+    assert made == [0, 2]
 
 
 # ---------------------------------------------------------------- learning
@@ -115,8 +113,8 @@ def test_stopped_and_resumed_is_the_same_as_in_one_go(
 ):
     import torch
 
-    monkeypatch.setattr(loop, "SAVE_S", 0.0)
-    monkeypatch.setattr(loop, "TELL_EACH", 5)
+    monkeypatch.setattr(training, "SAVE_S", 0.0)
+    monkeypatch.setattr(training, "TELL_EACH", 5)
 
     class Net(torch.nn.Linear):
         device = torch.device("cpu")
@@ -132,7 +130,9 @@ def test_stopped_and_resumed_is_the_same_as_in_one_go(
             x = torch.randn(8, 3, generator=chance)
             return ((net(x)[:, 0] - x.sum(1)) ** 2).mean()
 
-        told = loop.train(tmp_path / name, {"net": net}, loss, Plan(40, 8, 1e-2), lambda s: None)
+        told = training.train(
+            tmp_path / name, {"net": net}, loss, Plan(40, 8, 1e-2), lambda s: None
+        )
         return told, len(calls)
 
     whole, _ = run("whole.pt")

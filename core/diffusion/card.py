@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core.diffusion import nets
-from core.diffusion.loop import Plan
 from core.diffusion.measure import GUIDANCE, STEPS, measured
 from core.diffusion.train import FOLDER, PICTURES, PLANS, STAGES
+from core.training import Plan
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "assets" / "models" / "tiny-sd"

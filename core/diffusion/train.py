@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import runtime
-from core.diffusion import data, nets
-from core.diffusion.loop import Plan, train
+from core.diffusion import nets
 from core.diffusion.reader import new_reader, reader_loss
-from core.diffusion.world import Pictures
+from core.diffusion.world import Pictures, pictures
+from core.scenes.shards import rendered
+from core.training import Plan, train
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -60,10 +61,11 @@ class Recipe:
         steps[stage]()
 
     def pictures(self) -> Pictures:
-        return data.rendered(
-            self.folder / "data", self.count,
+        held = rendered(
+            self.folder / "data", self.count, _arrays,
             lambda share, desc="": print(f"{desc} {share:.0%}", flush=True),
         )  # fmt: skip
+        return Pictures(**held)
 
     def reader(self) -> Any:
         net = new_reader().to(self.device)
@@ -163,6 +165,10 @@ class Recipe:
             self.folder / f"{stage}.pt", made, loss, self.plans[stage],
             lambda line: print(line, flush=True),
         )  # fmt: skip
+
+
+def _arrays(seeds: range) -> dict[str, np.ndarray]:
+    return vars(pictures(seeds))
 
 
 def noise_loss(latents: Tensor, chance: Generator, painted: Callable) -> Tensor:

@@ -10,10 +10,11 @@ like: the same colours and textures at neighbouring places, at several scales. S
 long before noise. So the hole fills with what fits, and, if the fit goes on too long, with noise:
 `best_stop` shows where it would have been best to stop.
 
-Two things differ from the paper and save time. The net doesn't begin with grey: it adds to a blurred
-picture, whose hole is filled from around (so wide a blur that the detail is still to be learned), and
-sees it beside the random input. And what is shown is a running mean of its outputs (the paper's
-supplement does so too): each is off by another noise.
+Two things differ from the paper and save time. The net doesn't begin with grey: it adds to a first
+picture and sees it beside the random input. In the hole that is a membrane, as smooth as can be; around
+it the picture, so widely blurred that the detail is still to be learned. The net's last layer begins
+with zeros, so the first answer is the membrane and the fit adds what it learns. And what is shown is a
+running mean of its outputs (the paper's supplement does so too): each is off by another noise.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.inpainting.membrane import Membrane
 from core.inpainting.types import InpaintSettings, InpaintStep
 from core.metrics import psnr
 from core.types import Progress, silent
@@ -35,7 +37,7 @@ EVERY = 25  # iterations between steps
 WIDTHS, SKIP = (16, 32, 64, 64, 64), 4  # channels of the levels, and of the connections across
 CHANNELS = 16  # of the random input
 JITTER = 0.03  # noise added to the input at each iteration, so that it isn't learned by heart
-BLUR_PX = 6.0  # of the picture that is begun with
+BLUR_PX = 6.0  # of the known part of the picture that is begun with
 RATE, WARM = 0.01, 50  # Adam's rate, reached after so many iterations
 MEMORY = 0.98  # of the running mean
 
@@ -88,8 +90,8 @@ def best_stop(
 
 
 def _padded(image: np.ndarray, mask: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Picture (1, 3, H', W') in [0, 1], known (1, 1, H', W') 1 or 0, and the blurred picture to
-    begin with, in sizes that every level halves. What is added at the right and below is unknown."""
+    """Picture (1, 3, H', W') in [0, 1], known (1, 1, H', W') 1 or 0, and the picture to begin with,
+    in sizes that every level halves. What is added at the right and below is unknown."""
     import torch
 
     factor = 2 ** len(WIDTHS)
@@ -97,29 +99,24 @@ def _padded(image: np.ndarray, mask: np.ndarray) -> tuple[Tensor, Tensor, Tensor
     # two places on the smallest level: reflection and normalisation need a neighbour
     tall, wide = (max(2 * factor, -(-n // factor) * factor) for n in (height, width))
     beyond = (0, tall - height), (0, wide - width)
-    rgb = np.pad(image.astype(np.float32) / 255, (*beyond, (0, 0)), mode="edge")
-    known = np.pad((~mask).astype(np.float32), beyond)
-    tensors = (rgb, known[..., None], _blurred(rgb, known))
-    picture, seen, start = (torch.from_numpy(a.transpose(2, 0, 1).copy())[None] for a in tensors)
+    rgb = image.astype(np.float32) / 255
+    known = np.pad((~mask).astype(np.float32), beyond)[..., None]
+    first = _start(rgb, mask)
+    rgb, first = (np.pad(of, (*beyond, (0, 0)), mode="edge") for of in (rgb, first))
+    picture, seen, start = (
+        torch.from_numpy(of.transpose(2, 0, 1).copy())[None] for of in (rgb, known, first)
+    )
     return picture, seen, start
 
 
-def _blurred(rgb: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(H, W, 3): the mean of the known pixels around each pixel, weighted by a Gaussian; wider ones
-    take over where a narrow one sees too few."""
+def _start(rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32: a membrane in the hole, the picture blurred elsewhere."""
     import cv2
 
-    def blur(of: np.ndarray, width_px: float) -> np.ndarray:
-        return cv2.GaussianBlur(of, (0, 0), width_px, borderType=cv2.BORDER_REPLICATE)
-
-    weight = known[..., None]
-    found = np.broadcast_to((rgb * weight).sum((0, 1)) / known.sum(), rgb.shape)
-    for width_px in (8 * BLUR_PX, 4 * BLUR_PX, 2 * BLUR_PX, BLUR_PX):
-        share = blur(known, width_px)[..., None]
-        trust = np.minimum(1, share / 0.1)
-        mean = blur(rgb * weight, width_px) / np.maximum(share, 1e-4)
-        found = trust * mean + (1 - trust) * found
-    return found.astype(np.float32)
+    skin, filled = Membrane(mask), rgb.copy()
+    filled[mask] = skin.inside(rgb.reshape(-1, 3)[skin.rim])
+    blurred = cv2.GaussianBlur(filled, (0, 0), BLUR_PX, borderType=cv2.BORDER_REPLICATE)
+    return np.where(mask[..., None], filled, blurred)
 
 
 def _shown(mean: Tensor, image: np.ndarray) -> np.ndarray:
@@ -146,6 +143,8 @@ def _net(channels: int) -> Any:
             ups = zip(WIDTHS[1:], WIDTHS[:-1], strict=True)
             self.up = nn.ModuleList(block(a + SKIP, b) for a, b in ups)
             self.last = nn.Sequential(block(WIDTHS[0], WIDTHS[0]), nn.Conv2d(WIDTHS[0], 3, 1))
+            for zero in self.last[1].parameters():
+                nn.init.zeros_(zero)
 
         def forward(self, x: Tensor) -> Tensor:
             kept = []

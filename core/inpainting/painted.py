@@ -105,7 +105,7 @@ def _notes(pipeline: Any, settings: InpaintSettings, manner: Manner, note: Note)
     title = MODELS[settings.method].title
     tokenizer = getattr(pipeline, "prior_tokenizer", None) or pipeline.tokenizer
     _note_words(tokenizer, settings, settings.method, note)
-    if settings.strength < 1 and not manner.strength:
+    if settings.begins < 1 and not manner.strength:
         note(f"{title} has no strength: the hole begins as noise alone.")
     if settings.negative and not manner.negative:
         note(f"{title} has no negative prompt: “{settings.negative}” is not read.")
@@ -131,8 +131,8 @@ class _Painter:
         self.seen = frame.cut(image)
         self.hole = _in_places(frame.cut(mask), manner.place_px)
         # a strength leaves out steps; at least one is needed
-        self.asked = max(settings.steps, math.ceil(1 / settings.strength))
-        self.total = int(self.asked * settings.strength) if manner.strength else self.asked
+        self.asked = max(settings.steps, math.ceil(1 / settings.begins))
+        self.total = int(self.asked * settings.begins) if manner.strength else self.asked
         self.done, self.latest = 0, None
         self.began = self.shown = time.perf_counter()
 
@@ -146,11 +146,11 @@ class _Painter:
             "prompt": s.prompt, "image": Image.fromarray(self.seen),
             "mask_image": Image.fromarray(np.where(self.hole, 255, 0).astype(np.uint8)),
             "width": self.frame.width, "height": self.frame.height,
-            "num_inference_steps": self.asked, "guidance_scale": s.guidance,
+            "num_inference_steps": self.asked, "guidance_scale": s.pull,
             "generator": torch.Generator("cpu").manual_seed(s.seed), "output_type": "np",
         }  # fmt: skip
         if manner.strength:
-            given["strength"] = s.strength
+            given["strength"] = s.begins
         if manner.negative and s.negative:
             given["negative_prompt"] = s.negative
         return given | manner.more

@@ -12,9 +12,15 @@ is walked anew, `jumps` times in all (section 4.2, resampling):
     x_t = √(ᾱ_t / ᾱ_s) x_s + √(1 − ᾱ_t / ᾱ_s) ε,    s < t
 
 The autoencoder sees a neighbourhood for each place of the latent. What is to go must not speak
-through that: the hole is filled smoothly (Telea 2004) before it is encoded, and a place counts as
-known only if no pixel under it is hidden. With a strength below 1 the walk begins at that smooth
-filling, so that a score against what was hidden stays honest.
+through that: the hole is filled smoothly, by a membrane, before it is encoded, and a place counts
+as known only if no pixel under it is hidden. With a strength below 1 the walk begins at that smooth
+filling, not at noise alone (as SDEdit does, Meng et al. 2022), so that a score against what was
+hidden stays honest. tiny-sd needs that: each picture that it learned from had a toy in it, and out
+of noise alone it likes to put one where the picture should be empty.
+
+One walk's answer is one of many. Several are made at once, each from noise of its own, and the mean
+of what they say is shown: nearer to the truth than any of them, since they err each in another way,
+and a little softer. With one sample a single answer is shown.
 
 The autoencoder also shifts colours a little. By how much is known at the hole's edge, and is taken
 off the filling by a membrane, as `patch` does.
@@ -23,7 +29,7 @@ off the filling by a membrane, as `patch` does.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +48,6 @@ if TYPE_CHECKING:
 
 STRETCH = 0.1  # share of the steps that is walked again at a jump: 10 of 100
 MULTIPLE = 16  # picture sizes that all of tiny-sd's levels divide
-RADIUS_PX = 3  # of Telea's smooth filling
 
 
 # ---------------------------------------------------------------- the part that a model works on
@@ -124,7 +129,7 @@ def repaint(
 ) -> Generator[InpaintStep, None, np.ndarray]:
     """Fill mask (H, W) bool of image (H, W, 3) uint8 with tiny-sd: a step each time a level of noise
     is reached for the last time. Each step's `inside` is the guess of the clean latent, (4, h, w)
-    float32. Returns (H, W, 3) uint8: what the autoencoder alone makes of the picture.
+    float32, the mean over settings.samples of them. Returns (H, W, 3) uint8: what the autoencoder alone makes of the picture.
 
     The model works at its own size, on the part around the hole. Raises Unavailable without its
     weights, InputError for holes so close together that at that size nothing between them is seen.
@@ -142,13 +147,12 @@ def repaint(
             f"Seen in {frame.width}×{frame.height} px, as tiny-sd does, the holes leave nothing "
             "between them. Hide less, or choose another method."
         )
-    mend = _mender(seen, hole)
     with torch.inference_mode():
         walk = _Walk(pipeline, seen, hole, settings)
     for count, (guess, last) in enumerate(walk.steps(), 1):
         progress(0.1 + 0.9 * count / walk.total, desc="repainting")
         if last:
-            shown = frame.put(image, mend(decoded(pipeline.vae, guess)))
+            shown = frame.put(image, walk.mended(decoded(pipeline.vae, guess)))
             yield InpaintStep(
                 count, walk.total, time.perf_counter() - began, shown,
                 guess[0].float().cpu().numpy(),
@@ -156,30 +160,21 @@ def repaint(
     return frame.put(image, decoded(pipeline.vae, encoded(pipeline.vae, seen)))
 
 
-def _mender(seen: np.ndarray, hole: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Moves the hole's colours of a decoded picture so that they fit those around the hole."""
-    skin = Membrane(hole)
-
-    def mend(picture: np.ndarray) -> np.ndarray:
-        flat = picture.reshape(-1, 3).astype(np.float32)
-        gap = seen.reshape(-1, 3)[skin.rim] - flat[skin.rim]
-        flat[hole.ravel()] += skin.inside(gap)
-        return flat.clip(0, 255).round().astype(np.uint8).reshape(picture.shape)
-
-    return mend
-
-
 class _Walk:
-    """Down the noise, with jumps back."""
+    """Down the noise, with jumps back: so many walks side by side as samples are asked for.
+
+    known (1, C, h, w): the latent of the picture, its hole filled smoothly; hidden (1, 1, h, w): 1
+    where it is painted, else 0; x (samples, C, h, w): where the walks are.
+    """
 
     def __init__(
         self, pipeline: Any, seen: np.ndarray, hole: np.ndarray, settings: InpaintSettings
     ) -> None:
-        import cv2
         import torch
 
         self.pipeline, self.settings = pipeline, settings
-        smooth = cv2.inpaint(seen, hole.astype(np.uint8), RADIUS_PX, cv2.INPAINT_TELEA)
+        self.seen, self.hole, self.skin = seen, hole, Membrane(hole)
+        smooth = np.where(hole[..., None], self.mended(np.zeros_like(seen)), seen)
         self.known = encoded(pipeline.vae, smooth)
         hidden = torch.from_numpy(places(hole, pipeline.vae_scale_factor))
         self.hidden = hidden.to(self.known)[None, None]
@@ -187,16 +182,24 @@ class _Walk:
         self.words = self._words()
         pipeline.scheduler.set_timesteps(settings.steps)
         times = [int(t) for t in pipeline.scheduler.timesteps]
-        self.times = times[-max(1, round(settings.steps * settings.strength)) :]
+        self.times = times[-max(1, round(settings.steps * settings.begins)) :]
         kept = pipeline.scheduler.alphas_cumprod
         self.kept = [float(kept[t]) for t in self.times] + [1.0]  # ᾱ; the last is the clean picture
         self.x = self._noised(self.known, 1.0, self.kept[0])
         self.moves = _moves(len(self.times), settings.jumps)
         self.total = len(self.moves)
 
+    def mended(self, picture: np.ndarray) -> np.ndarray:
+        """The picture (H, W, 3) uint8 with its hole's colours moved so that they fit those around
+        it: of a black picture that leaves the smooth filling alone."""
+        flat = picture.reshape(-1, 3).astype(np.float32)
+        gap = self.seen.reshape(-1, 3)[self.skin.rim] - flat[self.skin.rim]
+        flat[self.hole.ravel()] += self.skin.inside(gap)
+        return flat.clip(0, 255).round().astype(np.uint8).reshape(picture.shape)
+
     def steps(self) -> Iterator[tuple[Tensor, bool]]:
-        """The guess of the clean latent (1, 4, h, w) at each step, known places as they are; True
-        where its level of noise doesn't come again."""
+        """The guess of the clean latent (1, 4, h, w) at each step, the mean over the samples, known
+        places as they are; True where its level of noise doesn't come again."""
         import torch
 
         for move, (level, back) in enumerate(self.moves):
@@ -218,24 +221,25 @@ class _Walk:
         made = then**0.5 * guess + (1 - then - fresh) ** 0.5 * noise
         made = made + fresh**0.5 * self._normal()
         self.x = self._both(made, self._noised(self.known, 1.0, then))
-        return self._both(guess, self.known)
+        return self._both(guess.mean(0, keepdim=True), self.known)
 
     def _noise(self, level: int) -> Tensor:
         """What the U-Net says of x, guided by the words: ε∅ + s (ε_c − ε∅)."""
         import torch
 
         x = torch.cat([self.x] * len(self.words))
-        said = self.pipeline.unet(x, self.times[level], encoder_hidden_states=self.words).sample
+        words = self.words.repeat_interleave(self.settings.samples, 0)
+        said = self.pipeline.unet(x, self.times[level], encoder_hidden_states=words).sample
         if len(self.words) == 1:
             return said
         told, free = said.chunk(2)
-        return free + self.settings.guidance * (told - free)
+        return free + self.settings.pull * (told - free)
 
     def _words(self) -> Tensor:
         """(1 or 2, 77, C): the prompt; then the empty one, where guidance needs both."""
         import torch
 
-        guided = bool(self.settings.prompt) and self.settings.guidance > 1
+        guided = bool(self.settings.prompt) and self.settings.pull > 1
         told, free = self.pipeline.encode_prompt(
             self.settings.prompt, self.known.device, 1, guided, None
         )
@@ -251,7 +255,8 @@ class _Walk:
     def _normal(self) -> Tensor:
         import torch
 
-        return torch.randn(self.known.shape, generator=self.chance).to(self.known)
+        shape = self.settings.samples, *self.known.shape[1:]
+        return torch.randn(shape, generator=self.chance).to(self.known)
 
 
 def _moves(levels: int, jumps: int) -> list[tuple[int, int]]:

@@ -30,12 +30,15 @@ USES = {  # the settings beside `method` and `feather_px` that each method reads
     "navier-stokes": ("radius_px",),
     "biharmonic": (),
     "deep-prior": ("iterations", "seed"),
-    "repaint": ("prompt", "steps", "guidance", "strength", "jumps", "seed"),
+    "repaint": ("prompt", "steps", "guidance", "strength", "jumps", "samples", "seed"),
     "lama": (),
     **dict.fromkeys(
         DIFFUSION[1:], ("prompt", "negative", "steps", "guidance", "strength", "seed", "around")
     ),
 }
+
+# (strength, guidance) that suit a method best, of those tried in tests/bench/inpainting_repaint.py
+SUIT_REPAINT, SUIT_BIG = (0.15, 1.0), (1.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,22 @@ class InpaintSettings(Settings):
     negative: str = setting("", "Negative prompt", "What not to paint.", advanced=True)
     steps: int = setting(20, "Steps", "Denoising steps.", minimum=1, maximum=250, step=1)
     guidance: float = setting(
-        4.0, "Guidance", "How hard the words pull.", minimum=1.0, maximum=20.0, step=0.1,
+        0.0, "Guidance", "How hard the words pull; 1 only tells them. 0 chooses: 1 for RePaint, 4 for "
+        "big models.", minimum=0.0, maximum=20.0, step=0.1,
     )  # fmt: skip
     strength: float = setting(
-        1.0, "Strength", "Share of the noise that the hole begins with; below 1 it begins at a "
-        "first guess: a smooth filling, or in big models what was there.", minimum=0.05, maximum=1.0, step=0.05,
+        0.0, "Strength", "Share of the noise that the hole begins with; below 1 it begins at a "
+        "first guess: a smooth filling, or in big models what was there. 0 chooses: "
+        f"{SUIT_REPAINT[0]} for RePaint, 1 for big models.", minimum=0.0, maximum=1.0, step=0.05,
     )  # fmt: skip
     jumps: int = setting(
-        5, "Jumps", "RePaint: how often each stretch of steps is noised again and repeated, so "
+        3, "Jumps", "RePaint: how often each stretch of steps is noised again and repeated, so "
         "that the hole agrees with its surroundings; 1 is without.",
         minimum=1, maximum=20, step=1,
+    )  # fmt: skip
+    samples: int = setting(
+        6, "Samples", "RePaint: so many fillings are made at once and their mean is shown: nearer to "
+        "the truth than one, and softer.", minimum=1, maximum=32, step=1, advanced=True,
     )  # fmt: skip
     around: bool = setting(
         True, "Crop around the mask", "Works on the part of a large picture that holds the mask, at "
@@ -85,6 +94,20 @@ class InpaintSettings(Settings):
     seed: int = setting(
         0, "Seed", "Another seed finds another filling.", minimum=0, maximum=2**31 - 1, step=1
     )
+
+    @property
+    def begins(self) -> float:
+        """The strength, in (0, 1]; where it is 0, the one that suits the method."""
+        return self.strength or self._suited[0]
+
+    @property
+    def pull(self) -> float:
+        """The guidance, above 0; where it is 0, the one that suits the method."""
+        return self.guidance or self._suited[1]
+
+    @property
+    def _suited(self) -> tuple[float, float]:
+        return SUIT_REPAINT if self.method == "repaint" else SUIT_BIG
 
 
 @dataclass(frozen=True)

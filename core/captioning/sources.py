@@ -1,0 +1,99 @@
+"""Clips for the tab: a rendered story, whose every fact is known, a file, or pictures as frames."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.captioning.world import HELD_OUT
+from core.scenes.cast import StorySettings
+from core.scenes.facts import Facts
+from core.scenes.language import captions
+from core.scenes.plot import plot
+from core.scenes.story import story
+from core.types import InputError, Settings, setting
+from core.video import Frames, VideoInfo, frames_of, probe, write_mp4
+
+CORPUS = 40  # stories
+FILMED = StorySettings(frames=16, size_px=128)
+
+
+@dataclass(frozen=True)
+class ClipSettings(Settings):
+    """Which clip is looked at."""
+
+    clip: str = setting(
+        "story", "Clip", "A rendered story has an exact answer.",
+        choices={"story": "Rendered story", "file": "A video", "pictures": "Pictures as frames"},
+    )  # fmt: skip
+    story_seed: int = setting(
+        3, "Story", "Each number is another one; none of them was trained on.",
+        minimum=0, maximum=99_999, step=1,
+    )  # fmt: skip
+    story_split: str = setting(
+        "train", "Combinations", "Of colour, shape and motion: such as training showed, or others.",
+        choices={"train": "Known", "held-out": "Never shown in training"}, advanced=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the person handed in: a file, or pictures (H, W, 3) uint8 as frames."""
+
+    path: str | Path | None = None
+    images: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip to look at: a file with its facts, or frames alone. references are true captions,
+    and facts what they state, where these are known."""
+
+    path: Path | None
+    info: VideoInfo | None
+    frames: Frames | None = None
+    references: tuple[str, ...] = ()
+    facts: Facts | None = None
+
+
+def source(settings: ClipSettings, given: Given = Given()) -> Clip:
+    """The clip. Raises InputError if nothing was handed in or it can't be read."""
+    if settings.clip == "story":
+        return filmed(settings.story_seed, settings.story_split)
+    if settings.clip == "pictures":
+        if not given.images:
+            raise InputError("There are no pictures yet. Add two or more, in the order of time.")
+        return Clip(None, None, frames_of(given.images))
+    if given.path is None:
+        raise InputError("There is no video yet. Upload one, record one, or choose a story.")
+    return Clip(Path(given.path), probe(given.path))
+
+
+@functools.lru_cache(maxsize=32)
+def filmed(seed: int, split: str = "train") -> Clip:
+    """The story of this seed, among those that no model was trained on, as a film of 2 s."""
+    made = story(HELD_OUT + seed, StorySettings(**{**vars(FILMED), "split": split}))
+    path = _folder() / f"story-{seed}-{split}.mp4"
+    write_mp4(path, made.frames, fps=FILMED.frames / FILMED.seconds)
+    return Clip(path, probe(path), None, made.captions, made.facts)
+
+
+@functools.cache
+def corpus() -> tuple[tuple[str, ...], ...]:
+    """References of many stories: what CIDEr-D takes a word's rarity from."""
+    seeds = range(HELD_OUT + 200_000, HELD_OUT + 200_000 + CORPUS)
+    return tuple(captions(plot(seed, FILMED).facts, 5, seed) for seed in seeds)
+
+
+@functools.cache
+def _folder() -> Path:
+    held = tempfile.TemporaryDirectory(prefix="sightline-stories-")
+    _HELD.append(held)
+    return Path(held.name)
+
+
+_HELD: list[tempfile.TemporaryDirectory] = []  # removed when the program ends

@@ -1,0 +1,185 @@
+"""Does a captioner use time? The same clip forwards, backwards, shuffled and frozen.
+
+Many models that are called video models answer as well from a single frame (Buch et al. 2022,
+"Revisiting the 'Video' in Video-Language Understanding"). Two things are asked of each changed clip:
+what the model says now, and how likely it finds what it said of the true one. The second shows a
+change even where the likeliest words stay the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from core.captioning import speakers
+from core.captioning.run import caption
+from core.captioning.types import CaptionResult, CaptionSettings
+from core.captioning.world import backwards
+from core.runtime import stage
+from core.scenes.facts import CAMERA, Facts
+from core.scenes.language import parse
+from core.types import InputError, Progress, silent
+from core.video import Frames
+
+CHANGES = {
+    "forwards": "As it is",
+    "reversed": "Backwards",
+    "shuffled": "Shuffled",
+    "frozen": "Frozen on the middle frame",
+}
+LESS_LIKELY = 0.2  # nats a word: from here on, what was said counts as less likely
+
+
+@dataclass(frozen=True)
+class TimeTests:
+    """captions and frames by key of CHANGES; likelihood: mean log-probability (nats) of a word of
+    the true clip's caption, given each clip. verdicts: by key, whether the model passed (None: this
+    clip can't tell) and the sentence that says so."""
+
+    captions: dict[str, CaptionResult]
+    frames: dict[str, Frames]
+    likelihood: dict[str, float]
+    verdicts: dict[str, tuple[bool | None, str]]
+
+    @property
+    def verdict(self) -> str:
+        """All of it in one sentence."""
+        decided = [passed for passed, _ in self.verdicts.values() if passed is not None]
+        if not decided:
+            return (
+                "This clip can't tell whether the model uses time. Choose one in which things move."
+            )
+        if all(decided):
+            return "The model uses time: it changes its answer where it must."
+        if not any(decided):
+            return "The model doesn't use time: it would say the same of a single picture."
+        return "The model uses time in part: see which test it fails."
+
+
+def changed(frames: Frames, seed: int = 0) -> dict[str, Frames]:
+    """The clips of CHANGES. Times stay in order: it is the pictures that are moved."""
+    n = len(frames)
+    if n < 3:
+        raise InputError(f"{n} frames have no order to test. Choose three or more.")
+    rng = np.random.default_rng(seed)
+    mixed = rng.permutation(n)
+    while (mixed == np.arange(n)).all() or (mixed == np.arange(n)[::-1]).all():
+        mixed = rng.permutation(n)
+    orders = {
+        "forwards": np.arange(n),
+        "reversed": np.arange(n)[::-1],
+        "shuffled": mixed,
+        "frozen": np.full(n, n // 2),
+    }
+    return {
+        name: replace(frames, images=np.ascontiguousarray(frames.images[order]),
+                      indices=frames.indices[order])
+        for name, order in orders.items()
+    }  # fmt: skip
+
+
+def time_tests(
+    frames: Frames,
+    settings: CaptionSettings = CaptionSettings(),
+    progress: Progress = silent,
+) -> TimeTests:
+    """Caption the four clips and judge. Raises InputError for fewer than three frames, or for what
+    is no model."""
+    if settings.model in ("keyframes", "blip-frames"):
+        raise InputError("This needs a model that sees all frames at once. Choose another model.")
+    speaker = speakers.load(settings.model, stage(progress, 0.0, 0.2))
+    clips = changed(speaker.frames_of(frames), settings.seed)
+    captions, likelihood = {}, {}
+    for k, (name, clip) in enumerate(clips.items()):
+        progress(0.2 + 0.8 * k / len(clips), desc=CHANGES[name].lower())
+        captions[name] = caption(clip, settings)
+        logits = speakers.logits_of(
+            speaker, speaker.prepare(clip, settings.question), captions["forwards"].ids
+        ).logits
+        own = speakers.said(_ids(captions["forwards"], logits), logits).own
+        likelihood[name] = float(np.log(np.maximum(own, 1e-12)).mean())
+    texts = {name: found.text for name, found in captions.items()}
+    return TimeTests(captions, clips, likelihood, judged(texts, likelihood))
+
+
+def _ids(result: CaptionResult, logits: Any) -> Any:
+    """The result's tokens where the logits are."""
+    import torch
+
+    return torch.as_tensor(result.ids, device=logits.device)
+
+
+def judged(
+    texts: dict[str, str], likelihood: dict[str, float]
+) -> dict[str, tuple[bool | None, str]]:
+    """Verdicts from what was said of each clip."""
+    return {
+        "reversed": _turned(texts["forwards"], texts["reversed"]),
+        "shuffled": _less(likelihood, "shuffled", "shuffled frames"),
+        "frozen": _less(likelihood, "frozen", "a frozen frame"),
+    }
+
+
+def _turned(said: str, reversed_: str) -> tuple[bool | None, str]:
+    """Backwards, directions must turn, and what came first must come last."""
+    truth = read(said)
+    if truth is None:
+        same = said.strip().lower() == reversed_.strip().lower()
+        return (
+            (None, "It says the same backwards. If its sentence names a direction or an order, "
+             "that is wrong.")
+            if same
+            else (None, "It says something else backwards. Whether it should is for you to judge.")
+        )  # fmt: skip
+    ways = directions(truth)
+    if not ways:
+        return None, "It named no direction, so backwards it may say the same."
+    now = read(reversed_)
+    found = {} if now is None else directions(now)
+    turned = [found.get(who) not in (None, way) for who, way in ways.items()]
+    if all(turned):
+        return True, "Backwards, every direction that it named turns."
+    return (
+        False,
+        "Backwards, a direction that it named stays: it isn't reading the order of frames.",
+    )
+
+
+def _less(likelihood: dict[str, float], name: str, what: str) -> tuple[bool, str]:
+    drop = likelihood["forwards"] - likelihood[name]
+    if drop >= LESS_LIKELY:
+        return True, (
+            f"With {what} its sentence becomes {np.exp(drop):.1f} times less likely a word: it had "
+            "seen the motion."
+        )
+    return False, (
+        f"With {what} its sentence stays as likely ({np.exp(drop):.2f} times a word): it doesn't "
+        "need the motion."
+    )
+
+
+def read(text: str) -> Facts | None:
+    """The facts of a sentence of the small world; None for any other."""
+    try:
+        return parse(text)
+    except InputError:
+        return None
+
+
+def directions(facts: Facts) -> dict[tuple[str, str], str]:
+    """The direction that is named for each thing that moves; the last one if there are two."""
+    return {
+        (event.subject.shape if event.subject == CAMERA else event.subject.colour, event.action):
+            event.direction
+        for event in facts.events
+        if event.direction
+    }  # fmt: skip
+
+
+def expected(references: Sequence[str]) -> Facts | None:
+    """What a right answer would state of the clip played backwards; None where nobody knows."""
+    truth = read(references[0]) if references else None
+    return backwards(truth) if truth else None

@@ -1,0 +1,134 @@
+"""How tiny-git is made, from nothing: `python -m core.captioning.train`.
+
+Stories are rendered once; training reads them forwards, backwards and in a mirror, each told in
+several ways, and goes on where it was stopped. All it makes lies in --folder, outside the tree.
+At the end `core.captioning.card` writes assets/models/tiny-git and measures what it wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import runtime
+from core.captioning import nets
+from core.captioning.world import clips, mirrored
+from core.scenes.facts import Facts
+from core.scenes.language import parse
+from core.scenes.shards import rendered
+from core.training import Plan, train
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+FOLDER = Path("~/.cache/sightline/tiny-git")
+STORIES = 12_000
+HELP = 1.0  # weight of the helper's loss
+PLAN = Plan(2_700, 32, 1e-3, decay=0.01)
+
+
+class Stories:
+    """Rendered clips and their captions as token ids.
+
+    frames (N, T, S, S, 3) uint8; ids (N, 4, K, L) int16 of four ways to see a clip: as it is, in a
+    mirror, backwards, and both; there (N, 4): how many captions of each there are; facts
+    (N, 4, EVENTS, kinds) int8 of each way, see nets.labels.
+    """
+
+    def __init__(self, held: dict[str, np.ndarray], words: Any):
+        self.frames, self.places, self.pad = held["frames"], held["places"], words.pad_token_id
+        ways = [held["told"], _mirror(held["told"])]
+        ways += [held["told_backwards"], _mirror(held["told_backwards"])]
+        self.there = np.stack([(way != "").sum(1) for way in ways], axis=1)
+        told = np.stack(ways, axis=1)
+        ids = words(told.ravel().tolist(), padding="max_length", truncation=True)["input_ids"]
+        self.ids = np.array(ids, np.int16).reshape(*told.shape, -1)
+        first = [nets.labels(parse(text) if text else Facts(())) for text in told[..., 0].ravel()]
+        self.facts = np.array(first, np.int8).reshape(*told.shape[:2], nets.EVENTS, -1)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def batch(self, count: int, chance: Generator, device: str) -> nets.Batch:
+        """Clips and ways to see them by chance, one caption each."""
+        import torch
+
+        def below(high: Any) -> np.ndarray:
+            return (torch.rand(count, generator=chance).numpy() * high).astype(int)
+
+        chosen, way = below(len(self)), below(4)
+        way = np.where(self.there[chosen, way] > 0, way, way % 2)
+        back, mirror = way >= 2, way % 2 == 1
+        frames, places = self.frames[chosen], self.places[chosen]
+        frames[back], places[back] = frames[back, ::-1], places[back, ::-1]
+        frames[mirror] = frames[mirror, :, :, ::-1]
+        x = places[mirror, ..., 2]
+        places[mirror, ..., 2] = np.where(places[mirror, ..., 0] < 0, x, frames.shape[3] - 1 - x)
+        ids = self.ids[chosen, way, below(self.there[chosen, way])]
+        ids = ids[:, : (ids != self.pad).any(0).sum()]
+        rest = (
+            torch.from_numpy(a).long().to(device) for a in (ids, places, self.facts[chosen, way])
+        )
+        return nets.Batch(pixels(frames).to(device), *rest)
+
+
+def pixels(frames: np.ndarray) -> Tensor:
+    """(…, H, W, 3) uint8 to (…, 3, H, W) in [-1, 1]."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, -3).float() / 127.5 - 1
+
+
+def _mirror(told: np.ndarray) -> np.ndarray:
+    return np.array([mirrored(text) for text in told.ravel().tolist()]).reshape(told.shape)
+
+
+class Recipe:
+    """The one stage of training, its files in `folder`."""
+
+    def __init__(self, folder: Path, count: int = STORIES, plan: Plan = PLAN):
+        self.folder, self.count, self.plan = folder, count, plan
+        self.words = nets.tokenizer()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def stories(self) -> Stories:
+        """All stories; what is missing is rendered first."""
+        held = rendered(
+            self.folder / "data", self.count, clips,
+            lambda share, desc="": print(f"{desc} {share:.0%}", flush=True),
+        )  # fmt: skip
+        return Stories(held, self.words)
+
+    def run(self) -> Any:
+        """The trained net; goes on where it was stopped."""
+        import torch
+
+        device = runtime.device()
+        torch.manual_seed(0)
+        net, helper = nets.git(self.words).to(device).train(), nets.helper().to(device)
+        stories = self.stories()
+
+        def loss(chance: Generator) -> Tensor:
+            words, asked = nets.loss(
+                net, helper, stories.batch(self.plan.batch, chance, device), stories.pad
+            )
+            return words + HELP * asked
+
+        train(
+            self.folder / "git.pt", {"git": net, "helper": helper}, loss, self.plan,
+            lambda line: print(line, flush=True),
+        )  # fmt: skip
+        return net
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Render the stories and train tiny-git.")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where everything is kept")
+    Recipe(parser.parse_args().folder.expanduser()).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+"""Captions: what goes to the model, what comes back, and what is found out about it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.captioning import (
+    CaptionResult,
+    CaptionSettings,
+    attribution,
+    budget,
+    caption,
+    captions_over_time,
+    count_tokens,
+    score,
+    time_tests,
+)
+from core.captioning.earlier import motion
+from core.captioning.inspect import without
+from core.captioning.run import Captioned, Prepared, compare, looked_at, run, stretches
+from core.captioning.sources import ClipSettings, Given, filmed, source
+from core.captioning.speakers import spread
+from core.captioning.time_tests import changed, judged
+from core.captioning.types import CaptionStep
+from core.recipe import from_link
+from core.scenes.story import StorySettings, story
+from core.types import InputError
+from core.video import Frames, SampleSettings, sample
+from demos import captioning as tab
+from demos import captioning_panels as panels
+
+STORY = ClipSettings(story_seed=3)
+
+
+def clip(count: int = 8, height: int = 20, width: int = 30) -> Frames:
+    images = np.random.default_rng(0).integers(0, 255, (count, height, width, 3), dtype=np.uint8)
+    return Frames(images, np.arange(count) * 0.25, np.arange(count) * 3)
+
+
+@pytest.fixture(scope="module")
+def found() -> Captioned:
+    """The tab's default action."""
+    *_, last = run(STORY, SampleSettings(), CaptionSettings())
+    assert isinstance(last, Captioned)
+    return last
+
+
+# ---------------------------------------------------------------- one caption
+
+
+def test_first_the_frames_then_words_then_the_result():
+    events = list(run(STORY, SampleSettings(), CaptionSettings()))
+    assert isinstance(events[0], Prepared) and isinstance(events[-1], Captioned)
+    texts = [event.text for event in events if isinstance(event, CaptionStep)]
+    assert len(texts) > 3 and all(b.startswith(a) for a, b in itertools.pairwise(texts))
+
+
+def test_the_result_says_what_was_seen_and_how_surely(found: Captioned):
+    result = found.result
+    assert (
+        len(result.frames) == 8 and result.frames.indices.tolist() == found.frames.indices.tolist()
+    )
+    assert 0 < result.probabilities.min() <= result.probabilities.max() <= 1
+    for word, runners in zip(result.words, result.runners_up, strict=True):
+        assert runners[0][0] == word, "greedy: the likeliest word was taken"
+        assert sum(p for _, p in runners) <= 1 + 1e-6
+    assert set(found.scores) >= {"colour", "shape", "action", "BLEU-4", "ROUGE-L", "CIDEr-D"}
+
+
+def test_the_code_that_is_taken_away_says_the_same(found: Captioned, tmp_path: Path):
+    import subprocess
+    import sys
+
+    paths = panels.write_files(found, tmp_path)
+    names = {path.name for path in paths}
+    assert {"figure.png", "figure.svg", "figure.pdf", "frames.npz", "caption.json", "captions.srt",
+            "captions.vtt", "captioning.py"} <= names  # fmt: skip
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "captioning.py"], cwd=tmp_path, capture_output=True, text=True,
+        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.strip() == found.result.text, done.stderr
+    back = from_link(found.result.recipe.link(), (ClipSettings, SampleSettings, CaptionSettings))
+    assert back == (STORY, SampleSettings(), CaptionSettings())
+
+
+def test_the_measurement_is_no_model_and_says_so():
+    *_, last = run(STORY, SampleSettings(), CaptionSettings(model="keyframes"))
+    assert isinstance(last, Captioned)
+    assert last.result.text and not last.result.words and last.result.tokens == 0
+    assert any("not a model" in note for note in last.result.notes)
+
+
+def test_frames_of_another_number_are_spread_evenly():
+    assert spread(clip(16), 8).indices.tolist() == [0, 6, 12, 18, 27, 33, 39, 45]
+    assert spread(clip(3), 6).indices.tolist() == [0, 0, 3, 3, 6, 6]
+    assert spread(clip(8), 8).indices.tolist() == clip(8).indices.tolist()
+
+
+def test_the_budget_is_told_before_and_holds():
+    cost = budget(8, CaptionSettings())
+    assert cost.picture_tokens == 8 * 17 and not cost.over and "136" not in cost.model
+    assert "8 frames × 17 tokens" in cost.sentence()
+    chat = CaptionSettings(model="smolvlm2-256m", max_tokens=1000)
+    assert not budget(64, chat).over
+    assert budget(120, chat).over and "Choose fewer frames" in budget(120, chat).sentence()
+    with pytest.raises(InputError, match="fewer frames"):
+        caption(clip(120), chat)
+
+
+def test_stories_have_exact_captions_and_are_films():
+    made = filmed(3)
+    assert made.path is not None and made.path.exists() and made.info is not None
+    assert (made.info.width, made.info.frames) == (128, 16)
+    assert score(made.references[1], made.references)["BLEU-4"] == pytest.approx(1, abs=1e-6)
+    assert filmed(3) is made and filmed(4).references != made.references
+    taken = sample(made.path, SampleSettings(count=16))
+    true = story(10_000_003, StorySettings(frames=16, size_px=128, split="train"))
+    np.testing.assert_allclose(taken.times_s, true.times_s, atol=1e-3)
+    assert np.abs(taken.images.astype(int) - true.frames).mean() < 6
+
+
+def test_what_is_missing_is_asked_for():
+    for kind, sentence in (("file", "no video yet"), ("pictures", "no pictures yet")):
+        with pytest.raises(InputError, match=sentence):
+            source(ClipSettings(clip=kind))
+    pictures = Given(images=tuple(clip(3).images))
+    made, frames = looked_at(
+        ClipSettings(clip="pictures"), SampleSettings(), CaptionSettings(), pictures
+    )
+    assert made.path is None and len(frames) == 3
+
+
+# ---------------------------------------------------------------- along the clip
+
+
+def test_windows_and_shots_cover_the_clip(tmp_path: Path):
+    path = filmed(3).path
+    assert path is not None
+    spans = stretches(path, SampleSettings(), 0.5)
+    assert [a for a, _ in spans] == pytest.approx([0, 0.5, 1, 1.5])
+    assert spans[-1][1] == pytest.approx(2.0, abs=0.01)
+    assert len(stretches(path, SampleSettings(), 0)) == 1, "a story is one shot"
+    cues = list(captions_over_time(path, window_s=1.0))
+    assert [(c.start_s, c.end_s) for c in cues] == [(0, 1), (1, pytest.approx(2, abs=0.01))]
+    assert all(cue.text for cue in cues)
+    with pytest.raises(InputError, match="too many"):
+        stretches(path, SampleSettings(), 0.001)
+
+
+# ---------------------------------------------------------------- scores
+
+
+def test_facts_are_scored_one_kind_at_a_time():
+    truth = ["first a red ball rolls to the left, then a blue box jumps"]
+    told = score("first a blue box jumps, then a red ball rolls to the right", truth)
+    assert told["direction"] == 0 and told["order"] == 0
+    assert told["colour"] == told["shape"] == told["action"] == 1
+    free = score("a dog runs", truth)
+    assert free["colour"] == free["order"] == 0 and free["BLEU-4"] < 0.01
+    assert "colour" not in score("a dog runs", ["a dog is running on grass"])
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_changed_clips_are_what_they_are_called():
+    frames = clip()
+    made = changed(frames)
+    assert (made["reversed"].images == frames.images[::-1]).all()
+    assert (made["frozen"].images == frames.images[4]).all()
+    order = [
+        int(np.flatnonzero((frames.images == image).all((1, 2, 3)))[0])
+        for image in made["shuffled"].images
+    ]
+    assert sorted(order) == list(range(8)) and order not in (list(range(8)), list(range(8))[::-1])
+    for one in made.values():
+        np.testing.assert_array_equal(one.times_s, frames.times_s)
+    with pytest.raises(InputError, match="three or more"):
+        changed(clip(2))
+
+
+@pytest.mark.parametrize(
+    "said, reversed_, passed",
+    [
+        ("a red ball rolls to the left", "a red ball rolls to the right", True),
+        ("a red ball rolls to the left", "a red ball rolls to the left", False),
+        ("a red ball rolls to the left", "a red ball jumps", False),
+        ("a red ball jumps", "a red ball jumps", None),
+        ("a dog runs", "a dog runs", None),
+    ],
+)
+def test_backwards_a_direction_must_turn(said: str, reversed_: str, passed: bool | None):
+    texts = {"forwards": said, "reversed": reversed_, "shuffled": said, "frozen": said}
+    found = judged(texts, {"forwards": -0.1, "reversed": -0.1, "shuffled": -0.15, "frozen": -2.0})
+    assert found["reversed"][0] is passed
+    assert found["shuffled"][0] is False and found["frozen"][0] is True
+
+
+def test_time_tests_run_on_a_story(found: Captioned):
+    tests = time_tests(found.result.frames)
+    assert tests.captions["forwards"].text == found.result.text
+    own = float(np.log(found.result.probabilities).mean())
+    assert tests.likelihood["forwards"] == pytest.approx(own, abs=1e-3)
+    assert tests.verdict
+    with pytest.raises(InputError, match="all frames at once"):
+        time_tests(clip(), CaptionSettings(model="keyframes"))
+
+
+def test_leaving_out_and_attention_are_by_words_and_frames(found: Captioned):
+    made = attribution(found.result.frames, found.result)
+    n = len(found.result.words)
+    assert made.left_out.shape == made.attention.shape == (n, 8)
+    np.testing.assert_allclose(made.attention.sum(1), 1, rtol=1e-5)
+    frames = clip()
+    assert (without(frames, 3).images[3] == frames.images[2]).all()
+    assert (without(frames, 0).images[0] == frames.images[1]).all()
+    still = Frames(np.repeat(found.result.frames.images[:1], 8, 0), np.arange(8.0), np.arange(8))
+    told = caption(still)
+    assert np.abs(attribution(still, told).left_out).max() < 1e-3, "all alike: none is missed"
+
+
+def test_tokens_are_counted_as_in_the_lesson():
+    made = count_tokens(8, 64, 48, 16, 2)
+    assert (made.along_t, made.along_y, made.along_x, made.tokens) == (4, 4, 3, 48)
+    assert made.pairs["joint"] == 48**2
+    assert made.pairs["factorised encoder"] == 4 * 12**2 + 4**2
+    assert made.pairs["divided"] == 4 * 12**2 + 12 * 4**2
+    with pytest.raises(InputError, match="smaller"):
+        count_tokens(8, 10, 10, 16)
+
+
+def test_flow_sees_which_way_things_go():
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(0, 255, (16, 24, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    frames = Frames(np.stack([texture, np.roll(texture, 3, axis=1)]), np.arange(2.0), np.arange(2))
+    made = motion(frames)
+    assert made.flow.shape == made.difference.shape == (1, 64, 96, 3)
+    assert made.longest_px[0] > 2
+    still = motion(Frames(np.stack([texture, texture]), np.arange(2.0), np.arange(2)))
+    assert (still.difference == 128).all() and still.longest_px[0] < 0.2
+    with pytest.raises(InputError, match="two or more"):
+        motion(clip(1))
+
+
+# ---------------------------------------------------------------- comparing and the page
+
+
+def test_models_are_compared_on_the_same_frames(found: Captioned):
+    rows = list(compare(["tiny-git", "keyframes"], found.frames, references=found.clip.references))
+    assert [column.name for column, _ in rows] == ["tiny-git (shipped)", "Measured, no model"]
+    assert rows[0][1].text == found.result.text
+    assert rows[0][0].scores["colour"] == found.scores["colour"]
+
+
+def test_seeds_differ_only_when_sampled(found: Captioned):
+    frames = found.frames
+    greedy = {caption(frames, CaptionSettings(seed=k)).text for k in range(3)}
+    assert greedy == {found.result.text}
+    hot = CaptionSettings(sampled=True, temperature=3.0, top_p=1.0)
+    from dataclasses import replace
+
+    wild = [caption(frames, replace(hot, seed=k)).text for k in (0, 1, 2, 0)]
+    assert len(set(wild)) > 1 and wild[0] == wild[3]
+
+
+def test_the_page_shows_frames_with_numbers_and_seconds(found: Captioned):
+    strip = panels.film_strip(found.result.frames)
+    assert strip.count("<img") == 8
+    for index, second in zip(found.frames.indices, found.frames.times_s, strict=True):
+        assert f"Frame {index} · {second:.2f} s" in strip
+    head = panels.headline(found)
+    assert found.result.text in head and "In truth" in head
+    assert "BLEU-4" in panels.score_text(found)
+
+
+def test_words_from_outside_stay_words():
+    evil = CaptionResult(
+        CaptionSettings(), "<script>x</script>", (), np.zeros(0), (), np.zeros(0, np.int64), clip(), 0,
+        0.1, caption(clip(), CaptionSettings(model="keyframes")).recipe,
+    )  # fmt: skip
+    clip_ = source(ClipSettings(clip="pictures"), Given(images=tuple(clip(3).images)))
+    assert "<script" not in panels.headline(Captioned(clip_, clip(), evil, {}))
+
+
+def test_own_pictures_reach_core_in_the_order_of_their_names(tmp_path: Path):
+    from PIL import Image
+
+    for k in (2, 0, 1):
+        Image.fromarray(clip().images[k]).save(tmp_path / f"{k}.png")
+    files = [str(tmp_path / f"{k}.png") for k in (2, 0, 1)]
+    made = tab.given(ClipSettings(clip="pictures"), None, files)
+    assert all((a == b).all() for a, b in zip(made.images, clip().images, strict=False))
+    assert tab.given(ClipSettings(), "x.mp4", files) == Given()
