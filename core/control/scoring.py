@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,13 @@ def reading(image: np.ndarray) -> Reading:
     return Reading(seen.edges, seen.depth, seen.labels)
 
 
-@functools.cache
 def _reader() -> Any:
-    return reader.opened(loading.ROOT / MODELS["tiny-sd"].source)
+    return _opened(loading.ROOT / MODELS["tiny-sd"].source)
+
+
+@functools.cache
+def _opened(folder: Path) -> Any:
+    return reader.opened(folder)
 
 
 @dataclass(frozen=True)
