@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from demos.ui import Demo
 
-# In teaching order. `captioning` comes first once its shipped model is good enough to open with.
+# In teaching order. One that waits is shown on request (`--tabs`): captioning, until its shipped model
+# is good enough to open with; then it comes first.
+WAITING = ("captioning",)
 TABS = ("stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
 
 

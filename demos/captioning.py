@@ -38,8 +38,9 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
                 buttons=[], elem_id="captioning-player",
             )  # fmt: skip
             own = gr.Video(
-                label="Your video", sources=["upload", "webcam"], visible=False, height=300
-            )
+                label="Your video", sources=["upload", "webcam"], visible=False, height=300,
+                elem_id="captioning-own",
+            )  # fmt: skip
             several = gr.File(
                 label="Pictures, in the order of their names", file_count="multiple",
                 visible=False, height=160,

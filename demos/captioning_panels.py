@@ -15,9 +15,9 @@ import numpy as np
 
 from core import figures, runtime
 from core.captioning import CaptionResult, to_json, to_srt, to_text, to_vtt
-from core.captioning.run import COMPARE_HELP, Budget, Captioned, caption, compare, looked_at
+from core.captioning.run import COMPARE_HELP, Budget, Captioned, caption, compare, frames_for
 from core.captioning.scoring import SCORE_HELP, score
-from core.captioning.sources import corpus
+from core.captioning.sources import corpus, source
 from core.captioning.types import TITLES, CaptionSettings, CaptionStep
 from core.types import Compared, InputError, Progress
 from core.video import Cue, Frames, VideoInfo, cost_lines
@@ -107,7 +107,7 @@ def score_text(found: Captioned) -> str:
 
 
 class Comparison:
-    """The Compare panel: models on the same frames, and one model's seeds."""
+    """The Compare panel: models on the same clip, and one model's seeds."""
 
     def __init__(self, made: ui.Controls, inputs: list[Any]):
         self.made, self.inputs = made, inputs
@@ -116,7 +116,7 @@ class Comparison:
                 self.models = gr.CheckboxGroup(
                     [(title, key) for key, title in TITLES.items()],
                     value=["tiny-git", "keyframes"], label="Models",
-                    info="Two to four, on the same frames.",
+                    info="Two to four, on the same clip.",
                 )  # fmt: skip
                 self.by_model = ui.Job("Compare", "captioning-compare")
                 self.answers, self.scores = ui.text(), ui.text()
@@ -134,11 +134,9 @@ class Comparison:
             if not 2 <= len(chosen) <= 4:
                 raise InputError(f"{len(chosen)} models are chosen. Choose two to four.")
             where, how, settings = self.made.read(values)
-            clip, frames = looked_at(
-                where, how, replace(settings, model="tiny-git"), given(where, path, files)
-            )
+            clip = source(where, given(where, path, files))
             found: list[tuple[Compared, CaptionResult]] = []
-            for event in runtime.stream(compare, chosen, frames, settings, clip.references):
+            for event in runtime.stream(compare, chosen, clip, how, settings):
                 if isinstance(event, runtime.Part):
                     found.append(event.value)
                     yield runtime.Part(tuple(found))
@@ -149,10 +147,9 @@ class Comparison:
             where, how, settings = self.made.read(values)
             if settings.model == "keyframes":
                 raise InputError("A measurement leaves nothing to chance. Choose a model.")
-            clip, frames = looked_at(where, how, settings, given(where, path, files))
-            yield from runtime.stream(
-                _by_seed, frames, settings, int(count), clip.references
-            )  # fmt: skip
+            clip = source(where, given(where, path, files))
+            frames = frames_for(clip, how, settings.model)
+            yield from runtime.stream(_by_seed, frames, settings, int(count), clip.references)
 
         def show_models(found: tuple[tuple[Compared, CaptionResult], ...]) -> dict:
             rows = [(column.name, result.text) for column, result in found]

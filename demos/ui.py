@@ -264,6 +264,7 @@ class Job:
         first, for what the server keeps by the page's session. Returns the event."""
 
         def handler(*values: Any):
+            busy = True
             try:
                 with contextlib.closing(work(*values)) as events:  # type: ignore[type-var]
                     for event in events:
@@ -272,7 +273,10 @@ class Job:
                         elif isinstance(event, Part):
                             yield show(event.value)
                         elif event.value is not None:
+                            busy = False
                             yield {self.status: "", **show(event.value)}
+                if busy:  # the work told of parts alone, and its last tick still stands there
+                    yield {self.status: ""}
             except Exception as error:
                 if not isinstance(error, InputError | Unavailable):
                     traceback.print_exc()

@@ -7,6 +7,7 @@ Leaving a frame out says what would have been said without it; only that is a ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,13 +41,9 @@ def attribution(frames: Frames, result: CaptionResult, progress: Progress = sile
     speaker = speakers.load(key)
     seen = speaker.frames_of(frames)
 
-    def chances(clip: Frames, **options: bool) -> tuple[np.ndarray, object]:
-        import torch
-
+    def chances(clip: Frames, **options: bool) -> tuple[np.ndarray, Any]:
         inputs = speaker.prepare(clip, result.settings.question)
-        out = speakers.logits_of(speaker, inputs, result.ids, **options)
-        ids = torch.as_tensor(result.ids, device=out.logits.device)
-        return np.log(np.maximum(speakers.said(ids, out.logits).own, 1e-12)), out
+        return speakers.log_chances(speaker, inputs, result.ids, **options)
 
     looks = key in ATTENDS
     whole, out = chances(seen, **({"output_attentions": True} if looks else {}))
@@ -70,12 +67,12 @@ def without(frames: Frames, k: int) -> Frames:
     return Frames(images, frames.times_s, frames.indices, frames.notes)
 
 
-def _attention(out: object, frames: int, words: int) -> np.ndarray:
+def _attention(out: Any, frames: int, words: int) -> np.ndarray:
     """Mean over layers and heads of the attention from the place that chose each word to each
     frame's tokens, as shares."""
     import torch
 
-    stacked = torch.stack([layer[0] for layer in out.attentions])  # type: ignore[attr-defined]
+    stacked = torch.stack([layer[0] for layer in out.attentions])
     mean = stacked.float().mean((0, 1)).cpu().numpy()  # (all places, all places)
     start = len(mean) - words - 1  # of the words: one start mark, then the answer
     rows = mean[start : start + words, :start].reshape(words, frames, -1).sum(-1)
@@ -120,7 +117,6 @@ def count_tokens(frames: int, height: int, width: int, patch: int, tube: int = 1
         {
             "joint": n * n,
             "factorised encoder": t * place * place + t * t,
-            "factorised attention": t * place * place + place * t * t,
-            "divided": t * place * place + place * t * t,
+            "factorised or divided": t * place * place + place * t * t,
         },
     )  # fmt: skip

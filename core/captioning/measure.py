@@ -20,13 +20,14 @@ from core import runtime
 from core.captioning import speakers
 from core.captioning.scoring import fact_scores
 from core.captioning.text_scores import text_scores
-from core.captioning.time_tests import directions, read
+from core.captioning.time_tests import read, turned
 from core.captioning.train import pixels
 from core.captioning.types import MODELS
 from core.captioning.world import COMBINATIONS, HELD_OUT, TRAINING, clips, is_new
-from core.scenes.facts import Facts
+from core.scenes.facts import Facts, agreement
 
 STORIES = 500
+NEW = ("colour", "shape", "action", "direction")  # kinds that a combination is about
 SEEN_AS_FILM = 100  # stories that also go through a video file
 
 
@@ -48,7 +49,7 @@ def say(net: Any, words: Any, frames: np.ndarray, batch: int = 50) -> list[str]:
 
 
 def facts_right(told: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Share of the facts told right over all clips, by kind, each fact counting the same."""
+    """Share of a clip's facts told right, by kind: the mean over the clips that have such facts."""
     marks: dict[str, list[float]] = {}
     for text, reference in zip(told, references, strict=True):
         for kind, mark in fact_scores(text, reference).items():
@@ -58,23 +59,14 @@ def facts_right(told: Sequence[str], references: Sequence[str]) -> dict[str, flo
 
 def new_right(told: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """The same over those events alone whose combination was never trained on."""
-    kinds = ("colour", "shape", "action", "direction")
-    marks: dict[str, list[bool]] = {kind: [] for kind in kinds}
+    marks: dict[str, list[float]] = {}
     for text, reference in zip(told, references, strict=True):
-        truth, said = read(reference), read(text)
-        assert truth is not None
-        for k, event in enumerate(truth.events):
-            if not is_new(event):
-                continue
-            other = said.events[k] if said and k < len(said.events) else None
-            marks["colour"].append(
-                other is not None and other.subject.colour == event.subject.colour
-            )
-            marks["shape"].append(other is not None and other.subject.shape == event.subject.shape)
-            marks["action"].append(other is not None and other.action == event.action)
-            if event.direction:
-                marks["direction"].append(other is not None and other.direction == event.direction)
-    return {kind: float(np.mean(of)) for kind, of in marks.items()}
+        truth, said = _facts(reference), read(text) or Facts(())
+        new = [k for k, event in enumerate(truth.events) if is_new(event)]
+        heard = Facts(tuple(said.events[k] for k in new if k < len(said.events)))
+        for kind, mark in agreement(heard, Facts(tuple(truth.events[k] for k in new))).items():
+            marks.setdefault(kind, []).append(mark)
+    return {kind: float(np.mean(marks[kind])) for kind in NEW}
 
 
 def chance(references: Sequence[str]) -> dict[str, float]:
@@ -95,17 +87,11 @@ def _facts(text: str) -> Facts:
     return found
 
 
-def turned(told: Sequence[str], backwards: Sequence[str]) -> float:
+def turned_share(told: Sequence[str], backwards: Sequence[str]) -> float:
     """Of the clips whose caption names a direction: share in which, played backwards, every
     direction named first is named the other way."""
-    marks = []
-    for text, back in zip(told, backwards, strict=True):
-        said, now = read(text), read(back)
-        ways = directions(said) if said else {}
-        if ways:
-            found = directions(now) if now else {}
-            marks.append(all(found.get(who) not in (None, way) for who, way in ways.items()))
-    return float(np.mean(marks))
+    passed = [turned(text, back)[0] for text, back in zip(told, backwards, strict=True)]
+    return float(np.mean([one for one in passed if one is not None]))
 
 
 def measured(folder: Path, count: int = STORIES) -> dict[str, Any]:
@@ -131,7 +117,7 @@ def measured(folder: Path, count: int = STORIES) -> dict[str, Any]:
         "new combinations": facts_right(said_new, again),
         "events of new combinations": new_right(said_new, again),
         "overlap": {name: float(np.mean([row[name] for row in overlap])) for name in overlap[0]},
-        "turned backwards": turned(told, say(net, words, frames[:, ::-1])),
+        "turned backwards": turned_share(told, say(net, words, frames[:, ::-1])),
         "shuffled": facts_right(say(net, words, mixed), references),
         "frozen": facts_right(say(net, words, frozen), references),
         "chance": chance(references),

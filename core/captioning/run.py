@@ -212,9 +212,9 @@ def budget(count: int, settings: CaptionSettings, size: tuple[int, ...] = (512, 
     each = reads.tokens
     if settings.model == "qwen3-vl-2b":
         each = max(1, round(size[0] / 32)) * max(1, round(size[1] / 32))
-    words = settings.max_tokens + (
-        len(settings.question) // 3 + 9 * frames if settings.model in CHAT else 0
-    )
+    words = settings.max_tokens
+    if settings.model in CHAT:  # a token is about three letters; nine tell a frame's second
+        words += len(settings.question) // 3 + 9 * frames
     spec = MODELS.get(settings.model)
     return Budget(
         settings.model, frames, frames * each, words, reads.context, spec.memory_gb if spec else 0.0
@@ -269,8 +269,7 @@ def stretches(
 
 @dataclass(frozen=True)
 class Captioned:
-    """The caption and what it came of; scores of SCORE_HELP, {} without references. reached is
-    True once the result is there; before, only clip and frames are."""
+    """The caption and what it came of; scores of SCORE_HELP, {} without references."""
 
     clip: Clip
     frames: Frames
@@ -294,7 +293,8 @@ def run(
     progress: Progress = silent,
 ) -> Iterator[Prepared | CaptionStep | Captioned]:
     """Open or film the clip, take frames, caption them: the words as they come, then Captioned."""
-    clip, frames = looked_at(clip_settings, sample_settings, settings, given)
+    clip = source(clip_settings, given)
+    frames = frames_for(clip, sample_settings, settings.model)
     yield Prepared(clip, frames)
     for event in caption_steps(frames, settings, clip.info, progress):
         if isinstance(event, CaptionResult):
@@ -307,39 +307,32 @@ def run(
             yield event
 
 
-def looked_at(
-    clip_settings: ClipSettings,
-    sample_settings: SampleSettings,
-    settings: CaptionSettings,
-    given: Given = Given(),
-) -> tuple[Clip, Frames]:
-    """The clip and the frames that a model gets of it."""
+def frames_for(clip: Clip, settings: SampleSettings, model: str) -> Frames:
+    """The frames of the clip that this model is given."""
     from core.captioning import keyframes
 
-    clip = source(clip_settings, given)
     if clip.frames is not None:
-        return clip, clip.frames
+        return clip.frames
     assert clip.path is not None
-    if settings.model == "keyframes":  # motion needs neighbours, not samples
-        return clip, keyframes.dense(clip.path)
-    return clip, sample(clip.path, sample_settings)
+    if model == "keyframes":  # motion needs neighbours, not samples
+        return keyframes.dense(clip.path, settings.start_s)
+    return sample(clip.path, settings)
 
 
 def compare(
     keys: Sequence[str],
-    frames: Frames,
+    clip: Clip,
+    sample_settings: SampleSettings = SampleSettings(),
     settings: CaptionSettings = CaptionSettings(),
-    references: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Iterator[tuple[Compared, CaptionResult]]:
-    """The same frames by each model; scores of COMPARE_HELP."""
+    """The same clip by each model; scores of COMPARE_HELP."""
+    known = clip.references
     for k, key in enumerate(keys):
         part = stage(progress, k / len(keys), (k + 1) / len(keys))
+        frames = frames_for(clip, sample_settings, key)
         found = caption(frames, replace(settings, model=key), part)
-        scores = {
-            **(score(found.text, references, corpus()) if references else {}),
-            "seconds": found.seconds,
-        }
-        yield (
-            Compared(k + 1, len(keys), found.seconds, TITLES[key], frames.images[0], scores), found
-        )  # fmt: skip
+        scores = score(found.text, known, corpus()) if known else {}
+        scores["seconds"] = found.seconds
+        seen = Compared(k + 1, len(keys), found.seconds, TITLES[key], frames.images[0], scores)
+        yield seen, found

@@ -13,7 +13,6 @@ from core.scenes.facts import agreement
 from core.scenes.language import parse
 from core.types import InputError
 
-FACTS = ("colour", "shape", "action", "direction", "relation", "other", "order")
 SCORE_HELP = {
     "colour": ("Colour", "Of who does something.", ""),
     "shape": ("Object", "Its shape.", ""),

@@ -11,7 +11,6 @@ import numpy as np
 
 from core.captioning.world import HELD_OUT
 from core.scenes.cast import StorySettings
-from core.scenes.facts import Facts
 from core.scenes.language import captions
 from core.scenes.plot import plot
 from core.scenes.story import story
@@ -51,13 +50,12 @@ class Given:
 @dataclass(frozen=True)
 class Clip:
     """A clip to look at: a file with its facts, or frames alone. references are true captions,
-    and facts what they state, where these are known."""
+    where these are known."""
 
     path: Path | None
     info: VideoInfo | None
     frames: Frames | None = None
     references: tuple[str, ...] = ()
-    facts: Facts | None = None
 
 
 def source(settings: ClipSettings, given: Given = Given()) -> Clip:
@@ -77,9 +75,9 @@ def source(settings: ClipSettings, given: Given = Given()) -> Clip:
 def filmed(seed: int, split: str = "train") -> Clip:
     """The story of this seed, among those that no model was trained on, as a film of 2 s."""
     made = story(HELD_OUT + seed, StorySettings(**{**vars(FILMED), "split": split}))
-    path = _folder() / f"story-{seed}-{split}.mp4"
+    path = Path(_folder().name) / f"story-{seed}-{split}.mp4"
     write_mp4(path, made.frames, fps=FILMED.frames / FILMED.seconds)
-    return Clip(path, probe(path), None, made.captions, made.facts)
+    return Clip(path, probe(path), None, made.captions)
 
 
 @functools.cache
@@ -90,10 +88,6 @@ def corpus() -> tuple[tuple[str, ...], ...]:
 
 
 @functools.cache
-def _folder() -> Path:
-    held = tempfile.TemporaryDirectory(prefix="sightline-stories-")
-    _HELD.append(held)
-    return Path(held.name)
-
-
-_HELD: list[tempfile.TemporaryDirectory] = []  # removed when the program ends
+def _folder() -> tempfile.TemporaryDirectory:
+    """Of the films; removed when the program ends."""
+    return tempfile.TemporaryDirectory(prefix="sightline-stories-")

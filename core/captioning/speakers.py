@@ -302,21 +302,24 @@ def said(ids: Tensor, logits: Tensor) -> Said:
                   for part in (ids, own, best.indices, best.values)))  # fmt: skip
 
 
-def logits_of(speaker: Speaker, inputs: Inputs, ids: np.ndarray, **options: Any) -> Any:
-    """What the model expects at each place of an answer that is given: its output, whose `logits`
-    are cut to (N, V). One pass, no sampling."""
+def log_chances(
+    speaker: Speaker, inputs: Inputs, ids: np.ndarray, **options: Any
+) -> tuple[np.ndarray, Any]:
+    """How likely the model finds an answer that is given: log-probabilities (N,) float64, nats, of
+    its tokens, and the model's whole output. One pass, no sampling."""
     import torch
 
-    said = torch.as_tensor(ids, device=speaker.net.device)[None]
+    answer = torch.as_tensor(ids, device=speaker.net.device)[None]
     given = dict(inputs)
     start = given["input_ids"].shape[1]
-    given["input_ids"] = torch.cat([given["input_ids"], said.to(given["input_ids"].dtype)], 1)
+    given["input_ids"] = torch.cat([given["input_ids"], answer.to(given["input_ids"].dtype)], 1)
     for name, value in (("attention_mask", 1), ("mm_token_type_ids", 0)):
         if name in given:
-            more = torch.full_like(said, value).to(given[name].dtype)
+            more = torch.full_like(answer, value).to(given[name].dtype)
             given[name] = torch.cat([given[name], more], 1)
     with torch.inference_mode():
         out = speaker.net(**given, use_cache=False, **options)
     after = out.logits.shape[1] - given["input_ids"].shape[1]  # GIT answers for pictures too
-    out.logits = out.logits[0, after + start - 1 : -1].float()
-    return out
+    logits = out.logits[0, after + start - 1 : -1].float()
+    found = logits.log_softmax(-1).gather(1, answer[0, :, None])[:, 0]
+    return found.double().cpu().numpy(), out

@@ -8,16 +8,13 @@ change even where the likeliest words stay the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from core.captioning import speakers
 from core.captioning.run import caption
 from core.captioning.types import CaptionResult, CaptionSettings
-from core.captioning.world import backwards
 from core.runtime import stage
 from core.scenes.facts import CAMERA, Facts
 from core.scenes.language import parse
@@ -96,20 +93,11 @@ def time_tests(
     for k, (name, clip) in enumerate(clips.items()):
         progress(0.2 + 0.8 * k / len(clips), desc=CHANGES[name].lower())
         captions[name] = caption(clip, settings)
-        logits = speakers.logits_of(
-            speaker, speaker.prepare(clip, settings.question), captions["forwards"].ids
-        ).logits
-        own = speakers.said(_ids(captions["forwards"], logits), logits).own
-        likelihood[name] = float(np.log(np.maximum(own, 1e-12)).mean())
+        inputs = speaker.prepare(clip, settings.question)
+        heard, _ = speakers.log_chances(speaker, inputs, captions["forwards"].ids)
+        likelihood[name] = float(heard.mean())
     texts = {name: found.text for name, found in captions.items()}
     return TimeTests(captions, clips, likelihood, judged(texts, likelihood))
-
-
-def _ids(result: CaptionResult, logits: Any) -> Any:
-    """The result's tokens where the logits are."""
-    import torch
-
-    return torch.as_tensor(result.ids, device=logits.device)
 
 
 def judged(
@@ -117,14 +105,15 @@ def judged(
 ) -> dict[str, tuple[bool | None, str]]:
     """Verdicts from what was said of each clip."""
     return {
-        "reversed": _turned(texts["forwards"], texts["reversed"]),
+        "reversed": turned(texts["forwards"], texts["reversed"]),
         "shuffled": _less(likelihood, "shuffled", "shuffled frames"),
         "frozen": _less(likelihood, "frozen", "a frozen frame"),
     }
 
 
-def _turned(said: str, reversed_: str) -> tuple[bool | None, str]:
-    """Backwards, directions must turn, and what came first must come last."""
+def turned(said: str, reversed_: str) -> tuple[bool | None, str]:
+    """Whether every direction that was named is the other way backwards; None where none is or
+    nobody can read it."""
     truth = read(said)
     if truth is None:
         same = said.strip().lower() == reversed_.strip().lower()
@@ -139,8 +128,7 @@ def _turned(said: str, reversed_: str) -> tuple[bool | None, str]:
         return None, "It named no direction, so backwards it may say the same."
     now = read(reversed_)
     found = {} if now is None else directions(now)
-    turned = [found.get(who) not in (None, way) for who, way in ways.items()]
-    if all(turned):
+    if all(found.get(who) not in (None, way) for who, way in ways.items()):
         return True, "Backwards, every direction that it named turns."
     return (
         False,
@@ -177,9 +165,3 @@ def directions(facts: Facts) -> dict[tuple[str, str], str]:
         for event in facts.events
         if event.direction
     }  # fmt: skip
-
-
-def expected(references: Sequence[str]) -> Facts | None:
-    """What a right answer would state of the clip played backwards; None where nobody knows."""
-    truth = read(references[0]) if references else None
-    return backwards(truth) if truth else None

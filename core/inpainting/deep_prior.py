@@ -10,18 +10,20 @@ a membrane, it lost 1.5 dB in 300 iterations on photos of 256². Here the known 
 way the hole will be: copies h of the hole, shifted and turned, hide more of the picture, a membrane
 fills everything hidden (`filled`), and the net adds what a membrane lacks:
 
-    min over θ of  E over h of ‖h ⊙ (filled + f_θ(filled, m ∪ h, z) − x)‖²
+    min over θ of  E over h of ‖h ⊙ (filled + f_θ(filled, m ∪ h) − x)‖²
 
 So it is judged by pixels that it doesn't see, as "zero-shot" super-resolution does (Shocher et al.
 2018), and where they don't tell what was hidden, it does best to add nothing. Its last layer begins
-with zeros: the first answer is the membrane. Shown is a running mean of its outputs (the paper's
-supplement does so too), each for another h. The same few h come again, so in the end even that is
-learned by heart: `best_stop` shows where it would have been best to stop.
+with zeros: the first answer is the membrane. Ever new h, left and right changing places half of the
+time, and no random input that would tell places apart: so little is learned by heart. Shown is a
+running mean of its outputs (the paper's supplement does so too), each for another h. `best_stop` shows
+where it would have been best to stop.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +38,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EVERY = 25  # iterations between steps
-WIDTHS, SKIP = (16, 32, 64, 64, 64), 4  # channels of the levels, and of the connections across
-CHANNELS = 4  # of the random input
-JITTER = 0.03  # noise added to it at each iteration, so that it isn't learned by heart
-COPIES, FRESH = 16, 10  # of the hole at most; a new one each so many iterations
+WIDTHS, SKIP = (16, 32, 64, 64, 64), 16  # channels of the levels, and of the connections across
+COPIES, FRESH = 32, 5  # the latest copies of the hole are in use; a new one each so many iterations
 DRAWS = 20  # tries for a copy that hides something and not everything
-RATE, WARM = 0.01, 50  # Adam's rate, reached after so many iterations
-MEMORY = 0.98  # of the running mean
+RATE, WARM = 0.005, 50  # Adam's rate, reached after so many iterations
+MEMORY = 0.99  # of the running mean
 
 
 def fit(
@@ -60,21 +60,22 @@ def fit(
     began = time.perf_counter()
     torch_state = torch.random.get_rng_state()
     torch.manual_seed(settings.seed)  # the net's weights draw from the global generator
-    net = _net(CHANNELS + 4)
+    net = _net()
     torch.random.set_rng_state(torch_state)
-    chance, rng = torch.Generator().manual_seed(settings.seed), np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(settings.seed)
     truth = _padded(image.astype(np.float32) / 255)
-    fixed = torch.rand((1, CHANNELS, *truth.shape[2:]), generator=chance) - 0.5
     adam = torch.optim.Adam(net.parameters(), RATE)
-    asked: list[Asked] = []
+    asked: deque[Asked] = deque(maxlen=COPIES)
     mean, error, total = truth, 0.0, settings.iterations
     for k in range(1, total + 1):
-        if k % FRESH == 1 and len(asked) < COPIES:
+        if k % FRESH == 1:
             asked.append(_asked(image, mask, rng))
         filled, hidden, copy = asked[int(rng.integers(len(asked)))]
-        jitter = JITTER * torch.randn(fixed.shape, generator=chance)
-        seen = torch.cat([fixed + jitter, 2 * filled - 1, 2 * hidden - 1], 1)
-        made = filled + hidden * net(seen)
+        seen = torch.cat([2 * filled - 1, 2 * hidden - 1], 1)
+        if turned := bool(rng.integers(2)):  # left and right change places
+            seen = seen.flip(3)
+        added = net(seen)
+        made = filled + hidden * (added.flip(3) if turned else added)
         loss = ((made - truth) ** 2 * copy).sum() / (3 * copy.sum())
         adam.param_groups[0]["lr"] = RATE * min(1.0, k / WARM)
         adam.zero_grad()
@@ -138,9 +139,9 @@ def _shown(mean: Tensor, image: np.ndarray) -> np.ndarray:
     return (rgb.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 
-def _net(channels: int) -> Any:
-    """(1, channels, H, W) to (1, 3, H, W): down through the levels and up again, each level also
-    handed across through SKIP channels, few enough that the picture can't slip through unlearned."""
+def _net() -> Any:
+    """(1, 4, H, W), a filled picture and what is hidden, to (1, 3, H, W), what to add: down through
+    the levels and up again, each level also handed across through SKIP channels."""
     import torch
     from torch import nn
 
@@ -151,7 +152,7 @@ def _net(channels: int) -> Any:
     class Levels(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            downs = zip((channels, *WIDTHS[:-1]), WIDTHS, strict=True)
+            downs = zip((4, *WIDTHS[:-1]), WIDTHS, strict=True)
             self.down = nn.ModuleList(nn.Sequential(block(a, b, 2), block(b, b)) for a, b in downs)
             self.across = nn.ModuleList(block(width, SKIP, size=1) for width in WIDTHS[:-1])
             ups = zip(WIDTHS[1:], WIDTHS[:-1], strict=True)
