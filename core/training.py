@@ -43,7 +43,7 @@ def train(
     """
     import torch
 
-    device = next(iter(nets.values())).device
+    device = next(next(iter(nets.values())).parameters()).device
     learned = [p for net in nets.values() for p in net.parameters() if p.requires_grad]
     adam = torch.optim.AdamW(learned, plan.rate, (0.9, 0.99), weight_decay=plan.decay, fused=True)
     mean = {name: _copy(net) for name, net in nets.items()}

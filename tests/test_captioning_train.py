@@ -183,7 +183,7 @@ def test_the_recipe_learns_ships_and_is_measured(
     np.savez(tmp_path / "data" / "00000000.npz", **few)  # type: ignore[arg-type]
     plan = Plan(6, 4, 1e-3)
     monkeypatch.setattr("core.training.TELL_EACH", 2)
-    train.Recipe(tmp_path, 4, plan).run()
+    train.Recipe(tmp_path, 4, plan, Plan(4, 4, 1e-3)).run()
     learned = card.write(tmp_path, tmp_path / "out", plan)
     assert learned["steps"] == 6 and learned["losses"]
     found = measure.measured(tmp_path / "out", 3)

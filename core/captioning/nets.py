@@ -25,7 +25,10 @@ WORDS = 40  # at most, with start and end
 SPREAD = (
     0.08  # of the weights at the start, about WIDTH^-½: BERT's 0.02 is for five times the width
 )
+LAYERS, HEARD = 5, 3  # of the transformer; the helper asks after HEARD of them
+SIDE = SIZE // PATCH
 EVENTS = 2  # in a story, at most
+PARTS = ("none", "subject", "other")
 _ACTIONS = (*VERBS, *dict.fromkeys(action for action, _ in CAMERA_VERBS))
 ANSWERS = (  # to what the helper is asked of an event, kind by kind; "" is 'none'
     ("", *COLOURS), (*SHAPES, "camera"), _ACTIONS, ("", *WAYS), ("", *RELATIONS), ("", *COLOURS),
@@ -65,6 +68,7 @@ def images() -> Any:
 
 def git(words: Any) -> Any:
     """GitForCausalLM for FRAMES frames of SIZE px; `words` is its tokenizer."""
+    from torch import nn
     from transformers import GitConfig, GitForCausalLM
 
     seen = {
@@ -72,9 +76,9 @@ def git(words: Any) -> Any:
         "num_attention_heads": 4, "image_size": SIZE, "patch_size": PATCH,
         "initializer_range": SPREAD,
     }  # fmt: skip
-    return GitForCausalLM(
+    net = GitForCausalLM(
         GitConfig(
-            vision_config=seen, vocab_size=len(words), hidden_size=WIDTH, num_hidden_layers=4,
+            vision_config=seen, vocab_size=len(words), hidden_size=WIDTH, num_hidden_layers=LAYERS,
             num_attention_heads=4, intermediate_size=4 * WIDTH, hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0, max_position_embeddings=WORDS,
             num_image_with_embedding=FRAMES, bos_token_id=words.bos_token_id,
@@ -82,14 +86,20 @@ def git(words: Any) -> Any:
             tie_word_embeddings=False, initializer_range=SPREAD,
         )
     )  # fmt: skip
+    # Where and when must be seen beside what, whose numbers are about 1; GIT starts them at 0.02 and 0.
+    nn.init.normal_(net.git.image_encoder.vision_model.embeddings.position_embedding.weight, std=0.5)
+    for vector in net.git.img_temporal_embedding:
+        nn.init.normal_(vector, std=0.5)
+    return net
 
 
 def helper() -> Any:
     """Asks the pictures directly; trained along and thrown away.
 
     A caption teaches which words follow which long before it teaches what is seen. So each patch is
-    asked which toy has its centre there, and where in it; and all patches of all frames together are
-    asked for the facts of the first event and of the second.
+    asked which toy has its centre there, and where in it; from layer HEARD on, where words can still
+    read it, that patch is asked where the toy was a frame before and will be a frame later, and its
+    part in each event; and all patches of all frames together are asked for the facts of each event.
     """
     from torch import nn
 
@@ -97,34 +107,72 @@ def helper() -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.find = nn.Linear(WIDTH, len(COLOURS) + 1 + len(SHAPES) + 1 + 2)
+            self.follow = nn.Linear(WIDTH, 2 * 3)
+            self.play = nn.Linear(WIDTH, EVENTS * (len(PARTS) + len(_ACTIONS) + len(WAYS) + 1))
             self.ask = nn.Linear(WIDTH, EVENTS)
             self.tell = nn.Linear(WIDTH, sum(map(len, ANSWERS)))
 
-        def forward(self, patches: Tensor, places: Tensor, seen: Tensor, facts: Tensor) -> Tensor:
-            """The mean loss: patches (B·FRAMES, 16, WIDTH) as the image encoder leaves them, places
-            (B, FRAMES, THINGS, 4); seen (B, tokens, WIDTH) after the last layer, facts (B, EVENTS,
-            kinds)."""
-            return self.things(patches, places.flatten(0, 1)) + self.events(seen, facts)
+        def forward(self, patches: Tensor, seen: Tensor, batch: Batch) -> Tensor:
+            """The sum of all losses: patches (B, FRAMES, 16, WIDTH) as the image encoder leaves them;
+            seen (B, FRAMES, 1 + 16, WIDTH) after layer HEARD."""
+            toys = Toys.shown(batch.places)
+            at = seen[:, :, 1:][toys.at]
+            return (
+                self.things(patches, toys)
+                + self.moves(at, toys, batch.places)
+                + self.parts(at, toys, batch.facts)
+                + self.events(seen.flatten(1, 2), batch.facts)
+            )
 
-        def things(self, patches: Tensor, places: Tensor) -> Tensor:
+        def things(self, patches: Tensor, toys: Toys) -> Tensor:
+            """Which colour and shape has its centre in each patch, if any, and where in it."""
+            import torch
             from torch.nn.functional import cross_entropy, l1_loss
 
-            colour, shape, where = self.find(patches).split(
-                [len(COLOURS) + 1, len(SHAPES) + 1, 2], -1
-            )
-            aims = patches.new_zeros((*patches.shape[:2], 4))
-            side = SIZE // PATCH
-            for toy in places.unbind(1):  # the nearest is written last
-                inside = (toy[:, 2:] >= 0).all(1) & (toy[:, 2:] < SIZE).all(1)
-                toy, rows = toy[inside], inside.nonzero()[:, 0]
-                x, y = toy[:, 2] // PATCH, toy[:, 3] // PATCH
-                aims[rows, y * side + x, :2] = (toy[:, :2] + 1).to(aims.dtype)
-                aims[rows, y * side + x, 2:] = (toy[:, 2:] % PATCH + 0.5) / PATCH
-            there = aims[..., 0] > 0
+            told = self.find(patches)
+            colour, shape, where = told.split([len(COLOURS) + 1, len(SHAPES) + 1, 2], -1)
+            aims = torch.zeros((2, *patches.shape[:3]), dtype=torch.long, device=patches.device)
+            aims[0][toys.at], aims[1][toys.at] = toys.colour + 1, toys.shape + 1
             return (
-                cross_entropy(colour.flatten(0, 1), aims[..., 0].flatten().long())
-                + cross_entropy(shape.flatten(0, 1), aims[..., 1].flatten().long())
-                + l1_loss(where[there], aims[there][:, 2:])
+                cross_entropy(colour.flatten(0, 2), aims[0].flatten())
+                + cross_entropy(shape.flatten(0, 2), aims[1].flatten())
+                + l1_loss(where[toys.at], toys.xy % 1)
+            )
+
+        def moves(self, at: Tensor, toys: Toys, places: Tensor) -> Tensor:
+            """Was it there a frame before, will it be there a frame later, and how far (in patches)?
+            A story has no colour twice."""
+            import torch
+            from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+
+            told, total = self.follow(at).unflatten(1, (2, 3)), at.new_zeros(())
+            for step, (seen, off) in zip(
+                (-1, 1), ((a[:, 0], a[:, 1:]) for a in told.unbind(1)), strict=True
+            ):
+                clip, then = toys.at[0], toys.at[1] + step
+                asked = (then >= 0) & (then < FRAMES)
+                row = places[clip[asked], then[asked]]  # (M, THINGS, 4)
+                is_there, k = (row[..., 0] == toys.colour[asked, None]).max(1)
+                xy = _in_patches(row[torch.arange(len(k), device=k.device), k, 2:])
+                moved = (xy - toys.xy[asked])[is_there].clamp(-2, 2)
+                total = total + binary_cross_entropy_with_logits(seen[asked], is_there.float())
+                total = total + l1_loss(off[asked][is_there], moved)
+            return total
+
+        def parts(self, at: Tensor, toys: Toys, facts: Tensor) -> Tensor:
+            """Its part in each event, and what it does and which way where it is the subject."""
+            from torch.nn.functional import cross_entropy
+
+            told = self.play(at).unflatten(1, (EVENTS, -1)).flatten(0, 1)
+            part, action, way = told.split([len(PARTS), len(_ACTIONS), len(WAYS) + 1], 1)
+            facts, colour = facts[toys.at[0]], toys.colour[:, None] + 1  # (M, EVENTS, kinds)
+            does, other = facts[..., 0] == colour, facts[..., 5] == colour
+            does_what = facts[..., 2].where(does, -1).flatten()
+            which_way = facts[..., 3].where(does, -1).flatten()
+            return (
+                cross_entropy(part, (does + 2 * (other & ~does).long()).flatten())
+                + cross_entropy(action, does_what, ignore_index=-1)
+                + cross_entropy(way, which_way, ignore_index=-1)
             )
 
         def events(self, seen: Tensor, facts: Tensor) -> Tensor:
@@ -141,6 +189,35 @@ def helper() -> Any:
             return torch.stack(parts).mean()
 
     return Helper()
+
+
+@dataclass(frozen=True)
+class Toys:
+    """The M toys that one can see in a batch. at: clip, frame and patch of the centre of each, three
+    of (M,); colour and shape (M,) as places in COLOURS and SHAPES; xy (M, 2) in patches."""
+
+    at: tuple[Tensor, Tensor, Tensor]
+    colour: Tensor
+    shape: Tensor
+    xy: Tensor
+
+    @classmethod
+    def shown(cls, places: Tensor) -> Toys:
+        """Those of (B, FRAMES, THINGS, 4) in the picture; of those in one patch the nearest alone."""
+        x, y = places[..., 2], places[..., 3]
+        inside = (x >= 0) & (x < SIZE) & (y >= 0) & (y < SIZE)
+        cell = (y // PATCH * SIDE + x // PATCH).where(inside, -1)
+        before = cell[..., None] == cell[..., None, :]  # the nearest is the last
+        shown = inside & ~before.triu(1).any(-1)
+        clip, frame, _ = shown.nonzero().unbind(1)
+        toys = places[shown]
+        at = (clip, frame, cell[shown])
+        return cls(at, toys[:, 0], toys[:, 1], _in_patches(toys[:, 2:]))
+
+
+def _in_patches(xy: Tensor) -> Tensor:
+    """Pixel numbers to the place of the pixel's middle, in patches."""
+    return (xy + 0.5) / PATCH
 
 
 @dataclass(frozen=True)
@@ -165,6 +242,12 @@ def labels(facts: Facts) -> list[list[int]]:
     return found
 
 
+def sight_loss(eye: Any, helper: Any, batch: Batch) -> Tensor:
+    """The loss of the image encoder alone: which toy is where, frame by frame."""
+    patches = eye(batch.pixels.flatten(0, 1)).last_hidden_state[:, 1:]
+    return helper.things(patches.unflatten(0, (-1, FRAMES)), Toys.shown(batch.places))
+
+
 def loss(net: Any, helper: Any, batch: Batch, pad: int) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of the next word, and the helper's loss.
 
@@ -184,10 +267,15 @@ def loss(net: Any, helper: Any, batch: Batch, pad: int) -> tuple[Tensor, Tensor]
     may[:n, :n] = True  # pictures see each other, words see pictures and their own past
     mask = torch.zeros(may.shape, device=ids.device).masked_fill(~may, torch.finfo(torch.float).min)
     hidden = torch.cat([seen, model.embeddings(ids)], 1)
-    hidden = model.encoder(hidden, mask[None, None]).last_hidden_state
+    heard = hidden
+    for k, layer in enumerate(model.encoder.layer):
+        hidden = layer(hidden, mask[None, None])
+        if k + 1 == HEARD:
+            heard = hidden[:, :n].unflatten(1, (FRAMES, -1))
     logits = net.output(hidden[:, n:-1])
     words = cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=pad)
-    return words, helper(patches[:, 1:], batch.places, hidden[:, :n], batch.facts)
+    patches = patches[:, 1:].unflatten(0, (-1, FRAMES))
+    return words, helper(patches, heard, batch)
 
 
 def save(net: Any, folder: Path, words: Any) -> None:

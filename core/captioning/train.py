@@ -8,6 +8,7 @@ At the end `core.captioning.card` writes assets/models/tiny-git and measures wha
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 FOLDER = Path("~/.cache/sightline/tiny-git")
 STORIES = 12_000
 HELP = 1.0  # weight of the helper's loss
-PLAN = Plan(2_700, 32, 1e-3, decay=0.01)
+SIGHT = Plan(2_500, 32, 1e-3, decay=0.01)  # the image encoder alone, clips as single frames
+PLAN = Plan(8_000, 32, 1e-3, decay=0.01)  # all of it
 
 
 class Stories:
@@ -87,10 +89,12 @@ def _mirror(told: np.ndarray) -> np.ndarray:
 
 
 class Recipe:
-    """The one stage of training, its files in `folder`."""
+    """Two stages, first to see and then to tell; their files lie in `folder`."""
 
-    def __init__(self, folder: Path, count: int = STORIES, plan: Plan = PLAN):
-        self.folder, self.count, self.plan = folder, count, plan
+    def __init__(
+        self, folder: Path, count: int = STORIES, plan: Plan = PLAN, sight: Plan = SIGHT
+    ):
+        self.folder, self.count, self.plan, self.sight = folder, count, plan, sight
         self.words = nets.tokenizer()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -109,7 +113,11 @@ class Recipe:
         device = runtime.device()
         torch.manual_seed(0)
         net, helper = nets.git(self.words).to(device).train(), nets.helper().to(device)
-        stories = self.stories()
+        stories, eye = self.stories(), net.git.image_encoder
+
+        def sight_loss(chance: Generator) -> Tensor:
+            batch = stories.batch(self.sight.batch, chance, device)
+            return nets.sight_loss(eye, helper, batch)
 
         def loss(chance: Generator) -> Tensor:
             words, asked = nets.loss(
@@ -117,9 +125,11 @@ class Recipe:
             )
             return words + HELP * asked
 
+        tell = partial(print, flush=True)
+        train(self.folder / "sight.pt", {"eye": eye, "helper": helper}, sight_loss, self.sight, tell)
+        net.train()
         train(
-            self.folder / "git.pt", {"git": net, "helper": helper}, loss, self.plan,
-            lambda line: print(line, flush=True),
+            self.folder / "git.pt", {"git": net, "helper": helper}, loss, self.plan, tell,
         )  # fmt: skip
         return net
 
