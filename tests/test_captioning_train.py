@@ -149,6 +149,59 @@ def test_places_say_which_toy_is_seen_where(few: dict[str, np.ndarray]):
     assert len(right) > 20 and np.mean(right) > 0.8, "a striped ball or a ring's hole may differ"
 
 
+def test_where_and_when_are_visible_from_the_start():
+    """GIT's own start is 0 for when and 0.02 for where, beside features of about 1."""
+    import torch
+
+    net = nets.git(nets.tokenizer())
+    when = torch.cat(list(net.git.img_temporal_embedding))
+    where = net.git.image_encoder.vision_model.embeddings.position_embedding.weight
+    assert 0.3 < float(when.detach().std()) < 0.7 and 0.3 < float(where.detach().std()) < 0.7
+
+
+def test_toys_are_those_one_can_see_and_tracks_follow_their_colour(few: dict[str, np.ndarray]):
+    import torch
+
+    places = torch.from_numpy(few["places"]).long()
+    toys = nets.Toys.shown(places)
+    clip, frame, cell = (a.tolist() for a in toys.at)
+    found = dict(zip(zip(clip, frame, cell, strict=True), toys.colour.tolist(), strict=True))
+    nearest = {
+        (b, t, int(y) // nets.PATCH * nets.SIDE + int(x) // nets.PATCH): int(colour)
+        for b, clip_places in enumerate(few["places"])
+        for t, row in enumerate(clip_places)
+        for colour, _, x, y in row  # the nearest is written last
+        if 0 <= x < world.SIZE and 0 <= y < world.SIZE
+    }
+    assert found == nearest and len(found) > 30
+    number = {
+        (b, c, t): k
+        for k, (b, t, c) in enumerate(zip(clip, frame, toys.colour.tolist(), strict=True))
+    }
+    for k, row in enumerate(toys.tracks(len(places)).tolist()):
+        one = clip[k], int(toys.colour[k])
+        times = sorted(t for b, c, t in number if (b, c) == one)
+        before, later = ((*one, frame[k] + step) for step in (-1, 1))
+        assert row == [number.get(before, -1), number.get(later, -1),
+                       number[*one, times[0]], number[*one, times[-1]]]  # fmt: skip
+
+
+def test_a_helper_that_looks_right_loses_nothing_there(few: dict[str, np.ndarray]):
+    import torch
+
+    toys = nets.Toys.shown(torch.from_numpy(few["places"]).long())
+    tracks = toys.tracks(4)
+    clip, frame, cell = toys.at
+    token = frame * (1 + nets.SIDE**2) + 1 + cell
+    tokens = world.FRAMES * (1 + nets.SIDE**2)
+    looks = torch.zeros(4, nets.HEADS, tokens, tokens)
+    wrong = float(nets.helper().looks(looks, toys, tracks))
+    for k, head in (tracks >= 0).nonzero().tolist():
+        looks[clip[k], head, token[k], token[tracks[k, head]]] = 50.0
+    assert float(nets.helper().looks(looks, toys, tracks)) < 1e-6
+    assert wrong == pytest.approx(np.log(tokens), rel=1e-4)
+
+
 def test_the_fast_pass_gives_the_models_own_loss(few: dict[str, np.ndarray]):
     import torch
     from torch.nn.functional import cross_entropy
@@ -156,8 +209,6 @@ def test_the_fast_pass_gives_the_models_own_loss(few: dict[str, np.ndarray]):
     torch.manual_seed(0)
     words = nets.tokenizer()
     net, helper = nets.git(words).eval(), nets.helper()
-    for vector in net.git.img_temporal_embedding:  # zero before training: then order is invisible
-        torch.nn.init.normal_(vector)
     batch = train.Stories(few, words).batch(3, torch.Generator().manual_seed(1), "cpu")
     with torch.no_grad():
         fast, asked = nets.loss(net, helper, batch, words.pad_token_id)
@@ -184,12 +235,13 @@ def test_the_recipe_learns_ships_and_is_measured(
     plan = Plan(6, 4, 1e-3)
     monkeypatch.setattr("core.training.TELL_EACH", 2)
     train.Recipe(tmp_path, 4, plan, Plan(4, 4, 1e-3)).run()
-    learned = card.write(tmp_path, tmp_path / "out", plan)
-    assert learned["steps"] == 6 and learned["losses"]
+    learned = card.write(tmp_path, tmp_path / "out", plan, Plan(4, 4, 1e-3))
+    assert learned["git"]["steps"] == 6 and learned["sight"]["steps"] == 4
+    assert learned["git"]["losses"]
     found = measure.measured(tmp_path / "out", 3)
     assert set(found["held out"]) >= {"colour", "shape", "action"}
     text = card.card(found, learned)
-    assert "3 stories" in text and "6 steps" in text
+    assert "3 stories" in text and "6 × 4" in text
     from transformers import AutoTokenizer, GitForCausalLM
 
     net = GitForCausalLM.from_pretrained(tmp_path / "out")

@@ -14,7 +14,7 @@ from typing import Any
 
 from core.captioning import nets
 from core.captioning.measure import measured
-from core.captioning.train import FOLDER, PLAN, STORIES
+from core.captioning.train import FOLDER, PLAN, SIGHT, STORIES
 from core.training import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -23,22 +23,30 @@ BARS = {"shape": ("object", 0.97), "colour": ("its colour", 0.97), "action": ("m
         "direction": ("direction", 0.95), "order": ("order of two events", 0.90)}  # fmt: skip
 
 
-def write(made: Path, out: Path = SHIPPED, plan: Plan = PLAN) -> dict[str, Any]:
-    """The folder of the model, from the checkpoint in `made`; gives how training went."""
+def write(
+    made: Path, out: Path = SHIPPED, plan: Plan = PLAN, sight: Plan = SIGHT
+) -> dict[str, Any]:
+    """The folder of the model, from the checkpoints in `made`; gives how both stages went."""
     import torch
 
-    held = torch.load(made / "git.pt", map_location="cpu", weights_only=True)
     words = nets.tokenizer()
     net = nets.git(words)
-    net.load_state_dict(held["nets"]["git"])
+    stages = {
+        stage: torch.load(made / f"{stage}.pt", map_location="cpu", weights_only=True)
+        for stage in ("sight", "git")
+    }
+    net.load_state_dict(stages["git"]["nets"]["git"])
     nets.save(net, out, words)
     told = json.loads((out / "config.json").read_text(encoding="utf-8"))
     told["dtype"] = "float32"  # what it is opened in, unless told otherwise
     (out / "config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     history = {
-        "steps": held["steps"], "batch": plan.batch, "rate": plan.rate,
-        "hours": round(held["seconds"] / 3600, 2), "device": held["device"],
-        "losses": [round(loss, 4) for loss in held["losses"][::4]],
+        stage: {
+            "steps": held["steps"], "batch": of.batch, "rate": of.rate,
+            "hours": round(held["seconds"] / 3600, 2), "device": held["device"],
+            "losses": [round(loss, 4) for loss in held["losses"][::4]],
+        }
+        for (stage, held), of in zip(stages.items(), (sight, plan), strict=True)
     }  # fmt: skip
     (out / "training.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     return history
@@ -53,6 +61,12 @@ def card(found: dict[str, Any], learned: dict[str, Any]) -> str:
         for key, (name, bar) in BARS.items()
     )
     overlap = ", ".join(f"{name} {value:.3f}" for name, value in found["overlap"].items())
+    names = {"sight": "the image encoder alone", "git": "all of it, a caption a clip"}
+    stages = "".join(
+        f"| {names[stage]} | {h['steps']:,} × {h['batch']} | {h['rate']:g} | {h['hours']:.1f} h on "
+        f"{h['device']} ({platform.machine()}) | {h['losses'][0]:.3f} → {h['losses'][-1]:.3f} |\n"
+        for stage, h in learned.items()
+    )
     only = ", ".join(f"{k} {v:.3f}" for k, v in found["events of new combinations"].items())
     return f"""# tiny-git
 
@@ -88,12 +102,14 @@ Of the events alone that are a new combination: {only}. Overlap with the five re
 ## Made
 
 `python -m core.captioning.train`, then `python -m core.captioning.card`. Seeds are the numbers of the
-steps and stories. {learned["steps"]:,} steps of {learned["batch"]} clips with a caption each, highest
-rate {learned["rate"]:g}, {learned["hours"]:.1f} h on {learned["device"]} ({platform.machine()}); loss
-{learned["losses"][0]:.3f} → {learned["losses"][-1]:.3f} (`training.json`). A helper, thrown away at the
-end, asked each patch which toy has its centre there, and all of them for the facts of each event
-(`core/captioning/nets.py`).
-"""
+steps and stories. A helper, thrown away at the end, asked what a caption doesn't teach soon enough:
+which toy has its centre in which patch, where it is in the frames before and after, and what part it
+has in each event (`core/captioning/nets.py`). Losses are the sum of the words' and of its questions
+(`training.json`).
+
+| stage | steps × clips | highest rate | time | loss |
+|---|---|---|---|---|
+{stages}"""
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ WORDS = 40  # at most, with start and end
 SPREAD = (
     0.08  # of the weights at the start, about WIDTH^-½: BERT's 0.02 is for five times the width
 )
-LAYERS, HEARD = 5, 3  # of the transformer; the helper asks after HEARD of them
+LAYERS, HEADS = 5, 4  # of the transformer
+HEARD = 3  # layers after which the helper asks: later ones are there for the words to read it
 SIDE = SIZE // PATCH
 EVENTS = 2  # in a story, at most
 PARTS = ("none", "subject", "other")
@@ -79,7 +80,7 @@ def git(words: Any) -> Any:
     net = GitForCausalLM(
         GitConfig(
             vision_config=seen, vocab_size=len(words), hidden_size=WIDTH, num_hidden_layers=LAYERS,
-            num_attention_heads=4, intermediate_size=4 * WIDTH, hidden_dropout_prob=0.0,
+            num_attention_heads=HEADS, intermediate_size=4 * WIDTH, hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0, max_position_embeddings=WORDS,
             num_image_with_embedding=FRAMES, bos_token_id=words.bos_token_id,
             eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
@@ -87,7 +88,9 @@ def git(words: Any) -> Any:
         )
     )  # fmt: skip
     # Where and when must be seen beside what, whose numbers are about 1; GIT starts them at 0.02 and 0.
-    nn.init.normal_(net.git.image_encoder.vision_model.embeddings.position_embedding.weight, std=0.5)
+    nn.init.normal_(
+        net.git.image_encoder.vision_model.embeddings.position_embedding.weight, std=0.5
+    )
     for vector in net.git.img_temporal_embedding:
         nn.init.normal_(vector, std=0.5)
     return net
@@ -97,36 +100,39 @@ def helper() -> Any:
     """Asks the pictures directly; trained along and thrown away.
 
     A caption teaches which words follow which long before it teaches what is seen. So each patch is
-    asked which toy has its centre there, and where in it; from layer HEARD on, where words can still
-    read it, that patch is asked where the toy was a frame before and will be a frame later, and its
-    part in each event; and all patches of all frames together are asked for the facts of each event.
+    asked which toy has its centre there, and where in it. The heads of the first layer are shown where
+    to look from there: at the same toy a frame before, a frame later, at first and at last. After layer
+    HEARD the patch is asked how far away those are, and the toy's part in each event; and all patches
+    of all frames together are asked for the facts of each event.
     """
+    import torch
     from torch import nn
 
     class Helper(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.find = nn.Linear(WIDTH, len(COLOURS) + 1 + len(SHAPES) + 1 + 2)
-            self.follow = nn.Linear(WIDTH, 2 * 3)
+            self.follow = nn.Linear(WIDTH, 3 * HEADS)
             self.play = nn.Linear(WIDTH, EVENTS * (len(PARTS) + len(_ACTIONS) + len(WAYS) + 1))
             self.ask = nn.Linear(WIDTH, EVENTS)
             self.tell = nn.Linear(WIDTH, sum(map(len, ANSWERS)))
 
-        def forward(self, patches: Tensor, seen: Tensor, batch: Batch) -> Tensor:
+        def forward(self, patches: Tensor, looks: Tensor, seen: Tensor, batch: Batch) -> Tensor:
             """The sum of all losses: patches (B, FRAMES, 16, WIDTH) as the image encoder leaves them;
-            seen (B, FRAMES, 1 + 16, WIDTH) after layer HEARD."""
+            looks (B, HEADS, tokens, tokens), see `_looks`, of the first layer; seen (B, FRAMES, 1 + 16, WIDTH) after layer HEARD."""
             toys = Toys.shown(batch.places)
+            tracks = toys.tracks(len(batch.places))
             at = seen[:, :, 1:][toys.at]
             return (
                 self.things(patches, toys)
-                + self.moves(at, toys, batch.places)
+                + self.looks(looks, toys, tracks)
+                + self.moves(at, toys, tracks)
                 + self.parts(at, toys, batch.facts)
                 + self.events(seen.flatten(1, 2), batch.facts)
             )
 
         def things(self, patches: Tensor, toys: Toys) -> Tensor:
             """Which colour and shape has its centre in each patch, if any, and where in it."""
-            import torch
             from torch.nn.functional import cross_entropy, l1_loss
 
             told = self.find(patches)
@@ -139,25 +145,22 @@ def helper() -> Any:
                 + l1_loss(where[toys.at], toys.xy % 1)
             )
 
-        def moves(self, at: Tensor, toys: Toys, places: Tensor) -> Tensor:
-            """Was it there a frame before, will it be there a frame later, and how far (in patches)?
-            A story has no colour twice."""
-            import torch
-            from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+        def looks(self, looks: Tensor, toys: Toys, tracks: Tensor) -> Tensor:
+            """Whether each head of the first layer looks at its place of the toy's track."""
+            from torch.nn.functional import cross_entropy
 
-            told, total = self.follow(at).unflatten(1, (2, 3)), at.new_zeros(())
-            for step, (seen, off) in zip(
-                (-1, 1), ((a[:, 0], a[:, 1:]) for a in told.unbind(1)), strict=True
-            ):
-                clip, then = toys.at[0], toys.at[1] + step
-                asked = (then >= 0) & (then < FRAMES)
-                row = places[clip[asked], then[asked]]  # (M, THINGS, 4)
-                is_there, k = (row[..., 0] == toys.colour[asked, None]).max(1)
-                xy = _in_patches(row[torch.arange(len(k), device=k.device), k, 2:])
-                moved = (xy - toys.xy[asked])[is_there].clamp(-2, 2)
-                total = total + binary_cross_entropy_with_logits(seen[asked], is_there.float())
-                total = total + l1_loss(off[asked][is_there], moved)
-            return total
+            clip, frame, cell = toys.at
+            token = frame * (1 + SIDE**2) + 1 + cell
+            given = looks[clip, :, token].transpose(1, 2)  # (M, tokens, HEADS)
+            return cross_entropy(given, token[tracks].where(tracks >= 0, -100))
+
+        def moves(self, at: Tensor, toys: Toys, tracks: Tensor) -> Tensor:
+            """How many frames and patches away it is along its track."""
+            told = self.follow(at).unflatten(1, (HEADS, 3))
+            frame = toys.at[1][:, None].to(at.dtype)
+            place = torch.cat([frame, toys.xy], 1)
+            away = place[tracks] - place[:, None]
+            return ((told - away).abs().mean(-1) * (tracks >= 0)).mean()
 
         def parts(self, at: Tensor, toys: Toys, facts: Tensor) -> Tensor:
             """Its part in each event, and what it does and which way where it is the subject."""
@@ -176,7 +179,7 @@ def helper() -> Any:
             )
 
         def events(self, seen: Tensor, facts: Tensor) -> Tensor:
-            import torch
+            """What happens in each event, read from all tokens."""
             from torch.nn.functional import cross_entropy
 
             weights = self.ask(seen).softmax(1)  # which tokens each event is read from
@@ -213,6 +216,19 @@ class Toys:
         toys = places[shown]
         at = (clip, frame, cell[shown])
         return cls(at, toys[:, 0], toys[:, 1], _in_patches(toys[:, 2:]))
+
+    def tracks(self, clips: int) -> Tensor:
+        """(M, HEADS): which of the M is the same toy a frame before, a frame later, at first and at
+        last; -1 where it isn't seen. A story has no colour twice."""
+        import torch
+
+        (clip, frame, _), device = self.at, self.colour.device
+        table = torch.full((clips, 1 + FRAMES + 1, len(COLOURS)), -1, device=device)
+        table[clip, frame + 1, self.colour] = torch.arange(len(clip), device=device)
+        row = table[clip, :, self.colour]  # (M, 1 + FRAMES + 1)
+        order = torch.arange(1, row.shape[1] + 1, device=device) * (row >= 0)
+        first, last = ((row >= 0) / order.clamp(min=1)).argmax(1), order.argmax(1)
+        return row.gather(1, torch.stack([frame, frame + 2, first, last], 1))
 
 
 def _in_patches(xy: Tensor) -> Tensor:
@@ -267,15 +283,35 @@ def loss(net: Any, helper: Any, batch: Batch, pad: int) -> tuple[Tensor, Tensor]
     may[:n, :n] = True  # pictures see each other, words see pictures and their own past
     mask = torch.zeros(may.shape, device=ids.device).masked_fill(~may, torch.finfo(torch.float).min)
     hidden = torch.cat([seen, model.embeddings(ids)], 1)
-    heard = hidden
+    looks, heard = _looks(model.encoder.layer[0], seen), hidden
     for k, layer in enumerate(model.encoder.layer):
-        hidden = layer(hidden, mask[None, None])
+        hidden = _passed(layer, hidden, mask)
         if k + 1 == HEARD:
             heard = hidden[:, :n].unflatten(1, (FRAMES, -1))
     logits = net.output(hidden[:, n:-1])
     words = cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=pad)
     patches = patches[:, 1:].unflatten(0, (-1, FRAMES))
-    return words, helper(patches, heard, batch)
+    return words, helper(patches, looks, heard, batch)
+
+
+def _looks(layer: Any, tokens: Tensor) -> Tensor:
+    """How much each token looks at each, before the softmax: (B, HEADS, tokens, tokens)."""
+    own = layer.attention.self
+    asks, keys = (
+        f(tokens).unflatten(-1, (HEADS, -1)).transpose(1, 2) for f in (own.query, own.key)
+    )
+    return asks @ keys.mT / asks.shape[-1] ** 0.5
+
+
+def _passed(layer: Any, hidden: Tensor, mask: Tensor) -> Tensor:
+    """What the layer makes of (B, tokens, WIDTH), by torch's fused attention, which it doesn't use."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    own = layer.attention.self
+    parts = (f(hidden).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+             for f in (own.query, own.key, own.value))  # fmt: skip
+    mixed = scaled_dot_product_attention(*parts, mask).transpose(1, 2).flatten(2)
+    return layer.feed_forward_chunk(layer.attention.output(mixed, hidden))
 
 
 def save(net: Any, folder: Path, words: Any) -> None:

@@ -29,7 +29,7 @@ FOLDER = Path("~/.cache/sightline/tiny-git")
 STORIES = 12_000
 HELP = 1.0  # weight of the helper's loss
 SIGHT = Plan(2_500, 32, 1e-3, decay=0.01)  # the image encoder alone, clips as single frames
-PLAN = Plan(8_000, 32, 1e-3, decay=0.01)  # all of it
+PLAN = Plan(6_500, 32, 1e-3, decay=0.01)  # all of it
 
 
 class Stories:
@@ -91,9 +91,7 @@ def _mirror(told: np.ndarray) -> np.ndarray:
 class Recipe:
     """Two stages, first to see and then to tell; their files lie in `folder`."""
 
-    def __init__(
-        self, folder: Path, count: int = STORIES, plan: Plan = PLAN, sight: Plan = SIGHT
-    ):
+    def __init__(self, folder: Path, count: int = STORIES, plan: Plan = PLAN, sight: Plan = SIGHT):
         self.folder, self.count, self.plan, self.sight = folder, count, plan, sight
         self.words = nets.tokenizer()
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +124,9 @@ class Recipe:
             return words + HELP * asked
 
         tell = partial(print, flush=True)
-        train(self.folder / "sight.pt", {"eye": eye, "helper": helper}, sight_loss, self.sight, tell)
+        train(
+            self.folder / "sight.pt", {"eye": eye, "helper": helper}, sight_loss, self.sight, tell
+        )
         net.train()
         train(
             self.folder / "git.pt", {"git": net, "helper": helper}, loss, self.plan, tell,

@@ -67,7 +67,9 @@ def _outline(rng: np.random.Generator, half: float, turn: float) -> np.ndarray:
         n = int(rng.integers(5, 24))
         around = np.arange(n) / n * 2 * np.pi
         reach = half * np.clip(1 + rng.normal(0, 0.25, n), 0.3, 2)
-        points = np.stack([np.cos(around), np.sin(around) * rng.uniform(0.4, 1)], 1) * reach[:, None]
+        points = (
+            np.stack([np.cos(around), np.sin(around) * rng.uniform(0.4, 1)], 1) * reach[:, None]
+        )
     else:
         long, wide = (half, half * rng.uniform(0.2, 1)) if kind == "board" else (5 * half, half / 5)
         points = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (long, max(1.0, wide))
