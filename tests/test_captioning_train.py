@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.cameras import project
-from core.captioning import card, measure, nets, train, world
+from core.captioning import card, measure, nets, teaching, train, world
 from core.captioning.world import backwards, clips, is_new, mirrored
 from core.scenes.facts import Event, Facts, Noun
 from core.scenes.language import captions, parse
@@ -163,7 +163,7 @@ def test_toys_are_those_one_can_see_and_tracks_follow_their_colour(few: dict[str
     import torch
 
     places = torch.from_numpy(few["places"]).long()
-    toys = nets.Toys.shown(places)
+    toys = teaching.Toys.shown(places)
     clip, frame, cell = (a.tolist() for a in toys.at)
     found = dict(zip(zip(clip, frame, cell, strict=True), toys.colour.tolist(), strict=True))
     nearest = {
@@ -189,16 +189,16 @@ def test_toys_are_those_one_can_see_and_tracks_follow_their_colour(few: dict[str
 def test_a_helper_that_looks_right_loses_nothing_there(few: dict[str, np.ndarray]):
     import torch
 
-    toys = nets.Toys.shown(torch.from_numpy(few["places"]).long())
+    toys = teaching.Toys.shown(torch.from_numpy(few["places"]).long())
     tracks = toys.tracks(4)
     clip, frame, cell = toys.at
     token = frame * (1 + nets.SIDE**2) + 1 + cell
     tokens = world.FRAMES * (1 + nets.SIDE**2)
     looks = torch.zeros(4, nets.HEADS, tokens, tokens)
-    wrong = float(nets.helper().looks(looks, toys, tracks))
+    wrong = float(teaching.helper().looks(looks, toys, tracks))
     for k, head in (tracks >= 0).nonzero().tolist():
         looks[clip[k], head, token[k], token[tracks[k, head]]] = 50.0
-    assert float(nets.helper().looks(looks, toys, tracks)) < 1e-6
+    assert float(teaching.helper().looks(looks, toys, tracks)) < 1e-6
     assert wrong == pytest.approx(np.log(tokens), rel=1e-4)
 
 
@@ -208,10 +208,10 @@ def test_the_fast_pass_gives_the_models_own_loss(few: dict[str, np.ndarray]):
 
     torch.manual_seed(0)
     words = nets.tokenizer()
-    net, helper = nets.git(words).eval(), nets.helper()
+    net, helper = nets.git(words).eval(), teaching.helper()
     batch = train.Stories(few, words).batch(3, torch.Generator().manual_seed(1), "cpu")
     with torch.no_grad():
-        fast, asked = nets.loss(net, helper, batch, words.pad_token_id)
+        fast, asked = teaching.loss(net, helper, batch, words.pad_token_id)
         out = net(input_ids=batch.ids, pixel_values=batch.pixels).logits
         out = out[:, out.shape[1] - batch.ids.shape[1] : -1]
         own = cross_entropy(out.flatten(0, 1), batch.ids[:, 1:].flatten(), ignore_index=0)
@@ -220,11 +220,13 @@ def test_the_fast_pass_gives_the_models_own_loss(few: dict[str, np.ndarray]):
 
 def test_what_the_helper_is_asked_are_the_captions_facts():
     facts = parse("first a red ball rolls to the left behind a blue box, then the camera moves in")
-    rows = nets.labels(facts)
-    told = [[kind[place] for kind, place in zip(nets.ANSWERS, row, strict=True)] for row in rows]
+    rows = teaching.labels(facts)
+    told = [
+        [kind[place] for kind, place in zip(teaching.ANSWERS, row, strict=True)] for row in rows
+    ]
     assert told == [["red", "ball", "roll", "left", "behind", "blue", "box", ""],
                     ["", "camera", "dolly", "toward", "", "", "", ""]]  # fmt: skip
-    assert nets.labels(Facts(facts.events[:1]))[1] == [-1] * len(nets.ANSWERS)
+    assert teaching.labels(Facts(facts.events[:1]))[1] == [-1] * len(teaching.ANSWERS)
 
 
 def test_the_recipe_learns_ships_and_is_measured(

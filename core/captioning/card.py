@@ -104,7 +104,7 @@ Of the events alone that are a new combination: {only}. Overlap with the five re
 `python -m core.captioning.train`, then `python -m core.captioning.card`. Seeds are the numbers of the
 steps and stories. A helper, thrown away at the end, asked what a caption doesn't teach soon enough:
 which toy has its centre in which patch, where it is in the frames before and after, and what part it
-has in each event (`core/captioning/nets.py`). Losses are the sum of the words' and of its questions
+has in each event (`core/captioning/teaching.py`). Losses are the sum of the words' and of its questions
 (`training.json`).
 
 | stage | steps × clips | highest rate | time | loss |

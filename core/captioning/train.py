@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import runtime
-from core.captioning import nets
+from core.captioning import nets, teaching
 from core.captioning.world import clips, mirrored
 from core.scenes.facts import Facts
 from core.scenes.language import parse
@@ -37,7 +37,7 @@ class Stories:
 
     frames (N, T, S, S, 3) uint8; ids (N, 4, K, L) int16 of four ways to see a clip: as it is, in a
     mirror, backwards, and both; there (N, 4): how many captions of each there are; facts
-    (N, 4, EVENTS, kinds) int8 of each way, see nets.labels.
+    (N, 4, EVENTS, kinds) int8 of each way, see teaching.labels.
     """
 
     def __init__(self, held: dict[str, np.ndarray], words: Any):
@@ -48,13 +48,15 @@ class Stories:
         told = np.stack(ways, axis=1)
         ids = words(told.ravel().tolist(), padding="max_length", truncation=True)["input_ids"]
         self.ids = np.array(ids, np.int16).reshape(*told.shape, -1)
-        first = [nets.labels(parse(text) if text else Facts(())) for text in told[..., 0].ravel()]
-        self.facts = np.array(first, np.int8).reshape(*told.shape[:2], nets.EVENTS, -1)
+        first = [
+            teaching.labels(parse(text) if text else Facts(())) for text in told[..., 0].ravel()
+        ]
+        self.facts = np.array(first, np.int8).reshape(*told.shape[:2], teaching.EVENTS, -1)
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def batch(self, count: int, chance: Generator, device: str) -> nets.Batch:
+    def batch(self, count: int, chance: Generator, device: str) -> teaching.Batch:
         """Clips and ways to see them by chance, one caption each."""
         import torch
 
@@ -74,7 +76,7 @@ class Stories:
         rest = (
             torch.from_numpy(a).long().to(device) for a in (ids, places, self.facts[chosen, way])
         )
-        return nets.Batch(pixels(frames).to(device), *rest)
+        return teaching.Batch(pixels(frames).to(device), *rest)
 
 
 def pixels(frames: np.ndarray) -> Tensor:
@@ -110,15 +112,15 @@ class Recipe:
 
         device = runtime.device()
         torch.manual_seed(0)
-        net, helper = nets.git(self.words).to(device).train(), nets.helper().to(device)
+        net, helper = nets.git(self.words).to(device).train(), teaching.helper().to(device)
         stories, eye = self.stories(), net.git.image_encoder
 
         def sight_loss(chance: Generator) -> Tensor:
             batch = stories.batch(self.sight.batch, chance, device)
-            return nets.sight_loss(eye, helper, batch)
+            return teaching.sight_loss(eye, helper, batch)
 
         def loss(chance: Generator) -> Tensor:
-            words, asked = nets.loss(
+            words, asked = teaching.loss(
                 net, helper, stories.batch(self.plan.batch, chance, device), stories.pad
             )
             return words + HELP * asked
