@@ -11,7 +11,7 @@ TAGLINE = "See how computer vision sees: run it, open it, score it, take it away
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. What core needs of it goes into environment variables."""
-    from demos import TABS, WAITING
+    from demos import TABS
 
     on_space = "SPACE_ID" in os.environ
     parser = argparse.ArgumentParser(
@@ -21,8 +21,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     port = int(os.environ.get("GRADIO_SERVER_PORT", 7860))
     parser.add_argument("--host", default=host, help="address to listen on")
     parser.add_argument("--port", type=int, default=port, help="port to listen on")
-    parser.add_argument("--tabs", nargs="+", choices=(*TABS, *WAITING), default=list(TABS), metavar="TAB",
-                        help="tabs to show, of: " + ", ".join((*TABS, *WAITING)))  # fmt: skip
+    parser.add_argument("--tabs", nargs="+", choices=TABS, default=list(TABS), metavar="TAB",
+                        help="tabs to show, of: " + ", ".join(TABS))  # fmt: skip
     parser.add_argument("--models", metavar="FOLDER", default=os.environ.get("SIGHTLINE_MODELS"),
                         help="folder with model weights (org/name folders or a hub cache)")  # fmt: skip
     parser.add_argument("--offline", action="store_true", help="fetch nothing, ever")

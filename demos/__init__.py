@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from demos.ui import Demo
 
-# In teaching order. One that waits is shown on request (`--tabs`): captioning, until its shipped model
-# is good enough to open with; then it comes first.
-WAITING = ("captioning",)
-TABS = ("stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
+# In teaching order.
+TABS = ("captioning", "stereo", "nerf", "splats", "controlnet", "inpainting", "matching")
 
 
 def load(names: Iterable[str] = TABS) -> list[Demo]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 FOLDER = Path("~/.cache/sightline/tiny-fill")
-SAMPLES = 6_000
-PLAN = Plan(4_000, 8, 2e-3, decay=1e-4)
+SAMPLES = 4_000
+PLAN = Plan(2_500, 8, 2e-3, decay=1e-4)
 
 
 class Holes:
