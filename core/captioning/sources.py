@@ -30,7 +30,7 @@ class ClipSettings(Settings):
         choices={"story": "Rendered story", "file": "A video", "pictures": "Pictures as frames"},
     )  # fmt: skip
     story_seed: int = setting(
-        3, "Story", "Each number is another one; none of them was trained on.",
+        0, "Story", "Each number is another one; none of them was trained on.",
         minimum=0, maximum=99_999, step=1,
     )  # fmt: skip
     story_split: str = setting(

@@ -28,7 +28,7 @@ MODELS = {
     spec.key: spec
     for spec in (
         ModelSpec(
-            "tiny-git", "tiny-git", "assets/models/tiny-git", "", "of this project", 3.9, 0.2,
+            "tiny-git", "tiny-git", "assets/models/tiny-git", "", "of this project", 4.4, 0.2,
             note="Trained here on rendered stories: it knows coloured toys on a floor, nothing else.",
         ),
         ModelSpec(
