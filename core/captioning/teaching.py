@@ -96,9 +96,11 @@ def _passed(layer: Any, hidden: Tensor, mask: Tensor) -> Tensor:
     from torch.nn.functional import scaled_dot_product_attention
 
     own = layer.attention.self
-    parts = (f(hidden).unflatten(-1, (HEADS, -1)).transpose(1, 2)
-             for f in (own.query, own.key, own.value))  # fmt: skip
-    mixed = scaled_dot_product_attention(*parts, mask).transpose(1, 2).flatten(2)
+    query, key, value = (
+        f(hidden).unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        for f in (own.query, own.key, own.value)
+    )
+    mixed = scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
     return layer.feed_forward_chunk(layer.attention.output(mixed, hidden))
 
 
