@@ -84,7 +84,7 @@ def cost_lines(info: VideoInfo) -> list[tuple[str, str, str]]:
     rate = "unknown" if np.isnan(info.fps) else f"{info.fps:.4g} frames/s"
     kind = "variable" if info.variable else "constant"
     per_s = megapixels * 3 * info.fps
-    raw = "" if np.isnan(per_s) else f"; raw, a second would be {per_s:.0f} MB"
+    raw = "" if np.isnan(per_s) else f"; raw, a second would be {per_s:.3g} MB"
     ratio = info.width * info.height * 3 * 8 * info.fps / info.bit_rate if info.bit_rate else 0
     return [
         ("Resolution", f"{info.width}×{info.height} px",
