@@ -184,13 +184,23 @@ def test_changed_clips_are_what_they_are_called():
         changed(clip(2))
 
 
+HITS = "a red ball rolls to the left into a blue box"
+
+
 @pytest.mark.parametrize(
     "said, reversed_, passed",
     [
         ("a red ball rolls to the left", "a red ball rolls to the right", True),
         ("a red ball rolls to the left", "a red ball rolls to the left", False),
         ("a red ball rolls to the left", "a red ball jumps", False),
+        ("a red ball rolls to the left, then the camera pans to the left",
+         "the camera pans to the right, then a red ball rolls to the left", False),
         ("a red ball jumps", "a red ball jumps", None),
+        (f"{HITS} and stops", "a red ball rolls to the right", True),
+        (f"{HITS} and pushes it away", "a red ball rolls to the right", True),
+        (f"{HITS} and pushes it away", "a blue box slides to the right", True),
+        (f"{HITS} and pushes it away", f"{HITS} and pushes it away", False),
+        (f"{HITS} and bounces back", f"{HITS} and bounces back", None),
         ("a dog runs", "a dog runs", None),
     ],
 )

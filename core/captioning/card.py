@@ -93,7 +93,7 @@ Of the events alone that are a new combination: {only}. Overlap with the five re
 
 | does it use time? | |
 |---|---|
-| backwards, directions turn | {found["turned backwards"]:.3f} of the clips whose caption names one |
+| backwards, directions turn | {found["turned backwards"]:.3f} of the clips whose caption names one that turns |
 | motion, direction: true clips | {held["action"]:.3f}, {held["direction"]:.3f} |
 | shuffled frames | {found["shuffled"]["action"]:.3f}, {found["shuffled"]["direction"]:.3f} |
 | frozen on one frame | {found["frozen"]["action"]:.3f}, {found["frozen"]["direction"]:.3f} |

@@ -88,8 +88,8 @@ def _facts(text: str) -> Facts:
 
 
 def turned_share(told: Sequence[str], backwards: Sequence[str]) -> float:
-    """Of the clips whose caption names a direction: share in which, played backwards, every
-    direction named first is named the other way."""
+    """Of the clips whose caption names a direction that time turns: share in which, played backwards,
+    all those directions are named as they are then."""
     passed = [turned(text, back)[0] for text, back in zip(told, backwards, strict=True)]
     return float(np.mean([one for one in passed if one is not None]))
 

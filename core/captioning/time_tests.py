@@ -15,8 +15,9 @@ import numpy as np
 from core.captioning import speakers
 from core.captioning.run import caption
 from core.captioning.types import CaptionResult, CaptionSettings
+from core.captioning.world import backwards
 from core.runtime import stage
-from core.scenes.facts import CAMERA, Facts
+from core.scenes.facts import Event, Facts
 from core.scenes.language import parse
 from core.types import InputError, Progress, silent
 from core.video import Frames
@@ -112,8 +113,8 @@ def judged(
 
 
 def turned(said: str, reversed_: str) -> tuple[bool | None, str]:
-    """Whether every direction that was named is the other way backwards; None where none is or
-    nobody can read it."""
+    """Whether the directions named backwards are those of what was said, played backwards; None where
+    saying the same would be right, or nobody can read it."""
     truth = read(said)
     if truth is None:
         same = said.strip().lower() == reversed_.strip().lower()
@@ -123,16 +124,19 @@ def turned(said: str, reversed_: str) -> tuple[bool | None, str]:
             if same
             else (None, "It says something else backwards. Whether it should is for you to judge.")
         )  # fmt: skip
-    ways = directions(truth)
-    if not ways:
-        return None, "It named no direction, so backwards it may say the same."
-    now = read(reversed_)
-    found = {} if now is None else directions(now)
-    if all(found.get(who) not in (None, way) for who, way in ways.items()):
+    asked = [_goes(event) for event in backwards(truth).events if event.direction]
+
+    def meets(facts: Facts) -> bool:
+        named = set().union(*map(_goes, facts.events))
+        return all(either & named for either in asked)
+
+    if meets(truth):
+        return None, "It named no direction that time turns, so backwards it may say the same."
+    if meets(read(reversed_) or Facts(())):
         return True, "Backwards, every direction that it named turns."
     return (
         False,
-        "Backwards, a direction that it named stays: it isn't reading the order of frames.",
+        "Backwards, a direction that it named doesn't turn: it isn't reading the order of frames.",
     )
 
 
@@ -157,11 +161,7 @@ def read(text: str) -> Facts | None:
         return None
 
 
-def directions(facts: Facts) -> dict[tuple[str, str], str]:
-    """The direction that is named for each thing that moves; the last one if there are two."""
-    return {
-        (event.subject.shape if event.subject == CAMERA else event.subject.colour, event.action):
-            event.direction
-        for event in facts.events
-        if event.direction
-    }  # fmt: skip
+def _goes(event: Event) -> set[tuple[str, str]]:
+    """Who goes which way in an event: things by their colour, the camera is ''."""
+    who = [event.subject, event.other] if event.outcome == "push" else [event.subject]
+    return {(noun.colour, event.direction) for noun in who if noun}

@@ -2,8 +2,7 @@
 
 A story may also be played backwards or seen in a mirror. Both make a new clip whose facts are
 known as surely as those of the first, for no more rendering. Backwards, 'to the left' becomes 'to
-the right', what appeared vanishes, and the first event is the last. Collisions are never played
-backwards: nothing is struck before it moves.
+the right', what appeared vanishes, and the first event is the last; see `backwards` for collisions.
 
 Seeds from HELD_OUT on are never trained on; neither are the combinations of colour, shape and
 motion that `core.scenes.cast.held_out` names.
@@ -21,6 +20,7 @@ from core.cameras import project
 from core.scenes.cast import StorySettings, held_out
 from core.scenes.facts import CAMERA, Event, Facts
 from core.scenes.language import captions
+from core.scenes.motion import pushed
 from core.scenes.plot import Plot, plot
 from core.scenes.story import film
 from core.scenes.toys import COLOURS, SHAPES
@@ -35,20 +35,23 @@ TURNED = {"left": "right", "right": "left", "toward": "away", "away": "toward"}
 UNDONE = {"appear": "vanish", "vanish": "appear"}
 
 
-def backwards(facts: Facts) -> Facts | None:
-    """The facts of the same clip played backwards; None if no true sentence of this world's
-    language tells them."""
-    if any(event.relation in ("into", "towards") for event in facts.events):
-        return None
-    undone = [
-        replace(
-            event,
-            action=UNDONE.get(event.action, event.action),
-            direction=TURNED.get(event.direction, ""),
-        )
-        for event in facts.events
-    ]
-    return Facts(tuple(reversed(undone)), facts.count)
+def backwards(facts: Facts) -> Facts:
+    """The facts of the same clip played backwards."""
+    return Facts(tuple(_backwards(event) for event in reversed(facts.events)), facts.count)
+
+
+def _backwards(event: Event) -> Event:
+    """A collision stays one where something still strikes: what bounced back comes again and bounces
+    back, and what was pushed away comes and pushes. Where it stopped, it sets off."""
+    turned = TURNED.get(event.direction, "")
+    if event.outcome == "bounce":
+        return event
+    if event.outcome == "push" and event.other:
+        action = pushed(event.other.shape)
+        return replace(event, subject=event.other, action=action, direction=turned, other=event.subject)
+    if event.relation in ("into", "towards"):
+        event = replace(event, relation="", other=None, outcome="")
+    return replace(event, action=UNDONE.get(event.action, event.action), direction=turned)
 
 
 def mirrored(caption: str) -> str:
@@ -78,9 +81,8 @@ def clips(seeds: Iterable[int], settings: StorySettings = TRAINING) -> dict[str,
                 where.append(places(made))
                 told.append(_filled(captions(made.facts, TOLD, k)))
                 turned = backwards(made.facts)
-                if turned and settings.split == "train" and any(map(is_new, turned.events)):
-                    turned = None
-                back.append(_filled(captions(turned, TOLD, k) if turned else ()))
+                hidden = settings.split == "train" and any(map(is_new, turned.events))
+                back.append(_filled(() if hidden else captions(turned, TOLD, k)))
             block = []
     return {
         "places": np.stack(where), "frames": np.concatenate(frames), "told": np.array(told), "told_backwards": np.array(back)

@@ -180,9 +180,14 @@ def collide(
     if outcome == "bounce":
         return go, Motion(name, kind, meet_s, end_s, _vec(unit * -0.6 * gap), soft="out")
     if outcome == "push":
-        other_kind = "roll" if hit.shape_name == "ball" else "slide"
-        return go, Motion(other, other_kind, meet_s, end_s, _vec(unit * push_m), soft="out")
+        way_of_going = pushed(hit.shape_name)
+        return go, Motion(other, way_of_going, meet_s, end_s, _vec(unit * push_m), soft="out")
     return (go,)
+
+
+def pushed(shape_name: str) -> str:
+    """How a thing of this shape goes when it is pushed: 'roll' or 'slide'."""
+    return "roll" if shape_name == "ball" else "slide"
 
 
 def reach_m(thing: Thing) -> float:

@@ -96,7 +96,7 @@ def test_captions_along_the_clip_become_subtitles_that_play(page):
 
 def test_scores_compare_and_files(page):
     panel(page, "Score")
-    assert page.locator("td", has_text="BLEU-4").first.is_visible()
+    page.locator("td:visible", has_text="BLEU-4").first.wait_for(timeout=SLOW)
     panel(page, "Compare")
     page.locator("#captioning-compare-now").click()
     page.locator("td", has_text="Measured, no model").first.wait_for(timeout=SLOW)
