@@ -193,8 +193,11 @@ HITS = "a red ball rolls to the left into a blue box"
         ("a red ball rolls to the left", "a red ball rolls to the right", True),
         ("a red ball rolls to the left", "a red ball rolls to the left", False),
         ("a red ball rolls to the left", "a red ball jumps", False),
-        ("a red ball rolls to the left, then the camera pans to the left",
-         "the camera pans to the right, then a red ball rolls to the left", False),
+        (
+            "a red ball rolls to the left, then the camera pans to the left",
+            "the camera pans to the right, then a red ball rolls to the left",
+            False,
+        ),
         ("a red ball jumps", "a red ball jumps", None),
         (f"{HITS} and stops", "a red ball rolls to the right", True),
         (f"{HITS} and pushes it away", "a red ball rolls to the right", True),
