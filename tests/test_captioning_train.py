@@ -58,8 +58,10 @@ def test_played_backwards_a_story_shows_its_backwards_facts():
     checked = set()
     for seed in range(150):
         made = plot(seed, world.TRAINING)
-        back = backwards(made.facts).events[0]
-        if len(made.facts.events) > 1 or back.direction not in ("left", "right"):
+        if len(made.facts.events) > 1:
+            continue
+        event, back = next(iter(made.facts.events)), next(iter(backwards(made.facts).events))
+        if back.direction not in ("left", "right"):
             continue
         if back.subject == CAMERA:
             continue
@@ -70,7 +72,7 @@ def test_played_backwards_a_story_shows_its_backwards_facts():
             x.append(project(camera, np.array(scene[name].position))[0][0])
         across = np.subtract(x, x[0])
         assert (across[np.abs(across).argmax()] > 0) == (back.direction == "right"), seed
-        checked.add(back.outcome or made.facts.events[0].outcome or "moves")
+        checked.add(back.outcome or event.outcome or "moves")
     assert checked == {"moves", "stop", "bounce", "push"}
 
 
