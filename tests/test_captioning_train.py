@@ -144,21 +144,15 @@ def test_a_batch_shows_and_tells_the_same_way(few: dict[str, np.ndarray]):
     assert {b"told", b"mirrored"} <= set(ways)
 
 
-@pytest.mark.parametrize("what", ["clips", "stills"])
-def test_places_say_which_toy_is_seen_where(few: dict[str, np.ndarray], what: str):
+def test_places_say_which_toy_is_seen_where(few: dict[str, np.ndarray]):
     """At a toy's centre the picture has its colour's strongest channels; in a mirror too."""
     import torch
 
-    stories, chance = train.Stories(few, nets.tokenizer()), torch.Generator().manual_seed(2)
-    if what == "clips":
-        batch = stories.batch(32, chance, "cpu")
-        pixels, places = batch.pixels, batch.places
-    else:
-        pixels, places = stories.stills(256, chance, "cpu")
-        assert pixels.shape == (256, 1, 3, world.SIZE, world.SIZE) and len(places) == 256
-    pictures = (pixels.movedim(2, -1) + 1) / 2
+    stories = train.Stories(few, nets.tokenizer())
+    batch = stories.batch(32, torch.Generator().manual_seed(2), "cpu")
+    pictures = (batch.pixels.movedim(2, -1) + 1) / 2
     right = []
-    for clip, toys in zip(pictures, places, strict=True):
+    for clip, toys in zip(pictures, batch.places, strict=True):
         for picture, frame in zip(clip, toys, strict=True):
             near = frame[-1] if frame[-1, 0] >= 0 else frame[int((frame[:, 0] >= 0).sum()) - 1]
             name = list(COLOURS)[int(near[0])]

@@ -61,7 +61,7 @@ def card(found: dict[str, Any], learned: dict[str, Any]) -> str:
         for key, (name, bar) in BARS.items()
     )
     overlap = ", ".join(f"{name} {value:.3f}" for name, value in found["overlap"].items())
-    names = {"sight": "the image encoder alone, on single frames", "git": "all of it, a caption a clip"}
+    names = {"sight": "the image encoder alone", "git": "all of it, a caption a clip"}
     stages = "".join(
         f"| {names[stage]} | {h['steps']:,} × {h['batch']} | {h['rate']:g} | {h['hours']:.1f} h on "
         f"{h['device']} ({platform.machine()}) | {h['losses'][0]:.3f} → {h['losses'][-1]:.3f} |\n"
@@ -107,7 +107,7 @@ which toy has its centre in which patch, where it is in the frames before and af
 has in each event (`core/captioning/teaching.py`). Losses are the sum of the words' and of its questions
 (`training.json`).
 
-| stage | steps × clips or frames | highest rate | time | loss |
+| stage | steps × clips | highest rate | time | loss |
 |---|---|---|---|---|
 {stages}"""
 
