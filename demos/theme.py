@@ -135,11 +135,13 @@ table.facts th, table.facts td {{ text-align: left; padding: 5px 14px 5px 0; ver
 table.facts td.n, table.facts th.n {{ text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; }}
 table.facts td.why {{ color: var(--body-text-color-subdued); }}
-@media (max-width: 640px) {{  /* a remark goes under its row */
+@media (max-width: 640px) {{  /* a remark goes under its row, and of a long row half goes under it too */
+  table.facts th.n {{ white-space: normal; }}
   table.facts tr:has(> .why:nth-child(3)) {{ display: grid; grid-template-columns: 1fr auto; }}
-  table.facts tr > td.why:nth-child(3) {{ grid-column: 1 / -1; padding-top: 0; }}
-  table.facts tr:has(> td.why:nth-child(3)) > :not(.why) {{ border-bottom: 0; }}
-  table.facts tr > th.why:nth-child(3) {{ display: none; }}
+  table.facts tr:has(> .why:nth-child(5)) {{ display: grid; grid-template-columns: 8em 1fr; }}
+  table.facts tr > td.why:is(:nth-child(3), :nth-child(5)) {{ grid-column: 1 / -1; padding-top: 0; }}
+  table.facts tr:has(> td.why:is(:nth-child(3), :nth-child(5))) > :not(.why) {{ border-bottom: 0; }}
+  table.facts tr > th.why:is(:nth-child(3), :nth-child(5)) {{ display: none; }}
 }}
 .scroll {{ overflow-x: auto; }}
 .panel > button {{ font-weight: 700; }}

@@ -61,9 +61,7 @@ def test_played_backwards_a_story_shows_its_backwards_facts():
         if len(made.facts.events) > 1:
             continue
         event, back = next(iter(made.facts.events)), next(iter(backwards(made.facts).events))
-        if back.direction not in ("left", "right"):
-            continue
-        if back.subject == CAMERA:
+        if back.direction not in ("left", "right") or back.subject == CAMERA:
             continue
         name = f"{back.subject.colour} {back.subject.shape}"
         x = []

@@ -76,8 +76,9 @@ of 64×64 px, in the folder format of transformers.
     GitForCausalLM.from_pretrained("assets/models/tiny-git")
 
 **It knows coloured toys on a floor and nothing else.** It was trained on {STORIES:,} rendered stories
-of this project (`core/captioning/world.py`), also played backwards and in a mirror, with captions
-whose every fact is exact, and on no photograph. Its licence is that of the project.
+of this project (`core/captioning/world.py`), also in a mirror and backwards (but for those in which
+something runs into or towards another), with captions whose every fact is exact, and on no photograph.
+Its licence is that of the project.
 
 ## Measured
 

@@ -133,7 +133,7 @@ def turned(said: str, reversed_: str) -> tuple[bool | None, str]:
     if meets(truth):
         return None, "It named no direction that time turns, so backwards it may say the same."
     if meets(read(reversed_) or Facts(())):
-        return True, "Backwards, every direction that it named turns."
+        return True, "Backwards, the directions that it named turn as they must."
     return (
         False,
         "Backwards, a direction that it named doesn't turn: it isn't reading the order of frames.",

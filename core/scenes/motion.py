@@ -180,8 +180,8 @@ def collide(
     if outcome == "bounce":
         return go, Motion(name, kind, meet_s, end_s, _vec(unit * -0.6 * gap), soft="out")
     if outcome == "push":
-        way_of_going = pushed(hit.shape_name)
-        return go, Motion(other, way_of_going, meet_s, end_s, _vec(unit * push_m), soft="out")
+        by = _vec(unit * push_m)
+        return go, Motion(other, pushed(hit.shape_name), meet_s, end_s, by, soft="out")
     return (go,)
 
 
