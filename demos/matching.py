@@ -222,7 +222,7 @@ def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
         return tuple(event._data["corners"])
 
     drag.warped(moved, None, corners, **ui.QUIET).then(
-        None, None, None, js="() => document.querySelector('#matching-now')?.click()", **ui.QUIET
+        None, None, None, js=ui.press("matching"), **ui.QUIET
     )
     return photo0, photo1, truth_file
 

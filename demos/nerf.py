@@ -197,7 +197,7 @@ def _live(
         return {}
 
     more.click(ui.guard(go_on, job.status), None, [job.status], **LIVE).then(
-        None, None, None, js="() => document.querySelector('#nerf-now')?.click()", **ui.QUIET
+        None, None, None, js=ui.press("nerf"), **ui.QUIET
     )
 
     def change(rate: float, rays: float, request: gr.Request) -> None:

@@ -148,8 +148,7 @@ class Fit:
             return {}
 
         self.more.click(ui.guard(go_on, self.job.status), None, [self.job.status], **ui.QUIET).then(
-            None, None, None, js="() => document.querySelector('#splats-fit-now')?.click()",
-            **ui.QUIET,
+            None, None, None, js=ui.press("splats-fit"), **ui.QUIET,
         )  # fmt: skip
 
         def settle(request: gr.Request) -> dict:

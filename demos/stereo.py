@@ -109,21 +109,17 @@ def build(run: Callable[..., Run] = run) -> None:
             yield event
 
     everything = [*files.all, *made.inputs]
-    also = [made.widgets[n].input for n in ("example", "spoil", "dots_shape")]
-    also += [
-        made.widgets[n].release
-        for n in ("baseline_scale", "grain", "dots_disparity_px", "dots_noise")
-    ]
+    slid = ("baseline_scale", "grain", "dots_disparity_px", "dots_noise")
+    also = [made.widgets[name].release for name in slid]
     job.wire(work, show, everything, outputs, also=also, api_name="stereo", keyed=True)
     take.wire(state, panels.write_files)
 
-    # What was mended in one pair is not wrong with the next.
+    # Another pair is measured at once; what was mended in the last is not wrong with it.
     mends = [made.widgets[name] for name in ("swap", "rectify", "equalise")]
     anew = [made.widgets[n].input for n in ("example", "spoil", "dots_shape", "source")]
-    gr.on(anew, lambda: [False] * 3, None, mends, **ui.QUIET).then(
+    gr.on(anew, None, None, mends, js="() => [false, false, false]", **ui.QUIET).then(
         None, made.widgets["source"], None,
-        js="(source) => source === 'own' || document.querySelector('#stereo-now')?.click()",
-        **ui.QUIET,
+        js=f"(source) => source === 'own' || ({ui.press('stereo')})()", **ui.QUIET,
     )  # fmt: skip
     made.restore_from("stereo")
 
@@ -147,8 +143,7 @@ def build(run: Callable[..., Run] = run) -> None:
         button.click(
             ui.guard(lambda found, *values, key=key: fix(found, key, *values), job.status),
             [state, *made.inputs], [job.status, *changed], **ui.QUIET,
-        ).then(None, None, None, js="() => document.querySelector('#stereo-now')?.click()",
-               **ui.QUIET)  # fmt: skip
+        ).then(None, None, None, js=ui.press("stereo"), **ui.QUIET)  # fmt: skip
 
     # A click opens a pixel, two measure a distance; neither matches again.
 

@@ -234,6 +234,17 @@ def _told(tick: Tick) -> str:
     return f'<div>{html.escape(text)}</div><div class="bar"><i style="width:{width}"></i></div>'
 
 
+def press(name: str) -> str:
+    """JavaScript that presses the button of the Job of this name; once, if it is asked to several
+    times in short order, as by Gradio's dropdown, which tells of one choice twice."""
+    return f"""() => {{
+        const button = document.querySelector('#{name}-now');
+        if (!button) return;
+        clearTimeout(button.soon);
+        button.soon = setTimeout(() => button.click(), 100);
+    }}"""
+
+
 class Job:
     """A button that runs, one that stops, and a line that says how it goes.
 
@@ -247,6 +258,7 @@ class Job:
             )
             self.stop = gr.Button("Stop", scale=1, min_width=70)
         self.status = text(elem_classes="status")
+        self.name = name
 
     def wire(
         self,
@@ -259,7 +271,7 @@ class Job:
         api_name: str | None = None,
         keyed: bool = False,
     ) -> Any:
-        """On a click (or any trigger in `also`): work(*values) is followed, and each snapshot
+        """On a click (any trigger in `also` presses the button): work(*values) is followed, and each snapshot
         and the result go through show(value) → {widget: update}. keyed: work takes the request
         first, for what the server keeps by the page's session. Returns the event."""
 
@@ -286,7 +298,7 @@ class Job:
             yield from handler(request, *values)
 
         event = gr.on(
-            [self.go.click, *also],
+            self.go.click,
             keyed_handler if keyed else handler,
             list(inputs),
             [self.status, *outputs],
@@ -297,6 +309,8 @@ class Job:
             api_name=api_name,
             api_visibility="public" if api_name else "private",
         )
+        if also:
+            gr.on(list(also), None, None, None, js=press(self.name), **QUIET)
         stopped = self.stop.click(None, None, None, cancels=[event], queue=False, **QUIET)
         stopped.then(  # only then, or a late tick would overwrite it
             lambda: "Stopped. What was there before is kept.", None, self.status,

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[2]
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+WAIT_MS = 90_000  # at most, for what a page is to show: the machine may be slow or busy
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -160,7 +162,7 @@ def open_page(browser):
     def open_page(url, width=1280, height=900, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(WAIT_MS)
         page.watch = Watch(page)
         page.goto(url)
         return page

@@ -12,7 +12,6 @@ from core.video import write_mp4
 from tests.browser.conftest import serve
 
 pytestmark = pytest.mark.browser
-SLOW = 90_000
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +25,7 @@ def page(url, open_page):
     page = open_page(url, height=1400)
     page.locator(".headline b", has_text="probability").or_(
         page.locator(".headline", has_text="mean probability")
-    ).first.wait_for(timeout=SLOW)
-    page.set_default_timeout(30_000)
+    ).first.wait_for()
     return page
 
 
@@ -44,7 +42,7 @@ def test_the_first_visit_tells_a_story_and_shows_its_frames(page):
     assert page.locator("figcaption", has_text=re.compile(r"^Frame \d+ · \d\.\d\d s$")).count() == 8
     video = page.locator("#captioning-player video")
     page.wait_for_function(
-        "() => document.querySelector('#captioning-player video')?.readyState >= 2", timeout=SLOW
+        "() => document.querySelector('#captioning-player video')?.readyState >= 2"
     )
     assert video.evaluate("(v) => v.duration") == pytest.approx(2.0, abs=0.2)
     assert "8 frames × 17 tokens" in page.locator(".status").all_inner_texts().__str__()
@@ -54,7 +52,7 @@ def test_the_first_visit_tells_a_story_and_shows_its_frames(page):
 def test_time_tests_show_four_captions_and_a_verdict(page):
     panel(page, "Look inside")
     page.locator("#captioning-time-now").click()
-    page.locator("td", has_text="Frozen on the middle frame").wait_for(timeout=SLOW)
+    page.locator("td", has_text="Frozen on the middle frame").wait_for()
     assert page.locator("table.facts tr", has_text="Backwards").count() >= 1
     assert page.locator(".headline b", has_text="The model").count() >= 1 or "can't tell" in said(
         page
@@ -64,14 +62,14 @@ def test_time_tests_show_four_captions_and_a_verdict(page):
 def test_frames_and_words_and_tokens_open(page):
     page.get_by_role("tab", name="Which frame made which word").click()
     page.locator("#captioning-frames-now").click()
-    page.locator("td.heat").first.wait_for(timeout=SLOW)
+    page.locator("td.heat").first.wait_for()
     page.get_by_role("tab", name="Word by word").click()
     assert page.locator("th", has_text="Runners-up").is_visible()
     page.get_by_role("tab", name="Tokens").click()
     page.locator("td", has_text="Joint").wait_for()
     page.get_by_role("tab", name="Before transformers").click()
     page.locator("#captioning-motion-now").click()
-    page.locator("figcaption", has_text="Flow 0.").first.wait_for(timeout=SLOW)
+    page.locator("figcaption", has_text="Flow 0.").first.wait_for()
     assert not page.watch.faults
 
 
@@ -81,28 +79,27 @@ def test_captions_along_the_clip_become_subtitles_that_play(page):
     window.fill("1")
     window.press("Enter")
     page.locator("#captioning-windows-now").click()
-    page.locator(".timeline i").nth(1).wait_for(timeout=SLOW)
+    page.locator(".timeline i").nth(1).wait_for()
     page.get_by_role("button", name="Write subtitle files").click()
-    page.locator(".files", has_text=".srt").first.wait_for(timeout=SLOW)
+    page.locator(".files", has_text=".srt").first.wait_for()
     assert not page.locator(".status .bar i:visible").count(), "nothing is still running"
     page.get_by_role("button", name="Burn into the film").click()
     page.wait_for_function(
         """() => [...document.querySelectorAll('video')].some((v) =>
              v.src.includes('subtitled') && v.readyState >= 2 && v.videoWidth > 0)""",
-        timeout=SLOW,
     )  # fmt: skip
     assert not page.watch.faults
 
 
 def test_scores_compare_and_files(page):
     panel(page, "Score")
-    page.locator("td:visible", has_text="BLEU-4").first.wait_for(timeout=SLOW)
+    page.locator("td:visible", has_text="BLEU-4").first.wait_for()
     panel(page, "Compare")
     page.locator("#captioning-compare-now").click()
-    page.locator("td", has_text="Measured, no model").first.wait_for(timeout=SLOW)
+    page.locator("td", has_text="Measured, no model").first.wait_for()
     panel(page, "Take away")
     page.get_by_role("button", name="Write the files").click()
-    page.locator(".files", has_text=".zip").first.wait_for(timeout=SLOW)
+    page.locator(".files", has_text=".zip").first.wait_for()
 
 
 def test_a_video_of_ones_own_is_measured(url, open_page, tmp_path: Path):
@@ -112,9 +109,9 @@ def test_a_video_of_ones_own_is_measured(url, open_page, tmp_path: Path):
     path = write_mp4(tmp_path / "own.mp4", frames, fps=15)
     page = open_page(url + "?tab=captioning&clip=file&model=keyframes", height=1400)
     page.locator("#captioning-own input[type=file]").set_input_files(str(path))
-    page.locator("td", has_text="96×64").first.wait_for(timeout=SLOW)
+    page.locator("td", has_text="96×64").first.wait_for()
     page.locator("#captioning-now").click()
-    page.locator(".headline", has_text="This is a measurement").first.wait_for(timeout=SLOW)
+    page.locator(".headline", has_text="This is a measurement").first.wait_for()
     assert not page.watch.faults
 
 
@@ -124,13 +121,13 @@ def test_a_wrong_file_is_named_and_the_page_lives_on(url, open_page, tmp_path: P
     bad.write_bytes(content)
     page = open_page(url + "?tab=captioning&clip=file", height=1400)
     page.locator("#captioning-own input[type=file]").set_input_files(str(bad))
-    page.locator(".said", has_text="wrong.mp4").first.wait_for(timeout=SLOW)
+    page.locator(".said", has_text="wrong.mp4").first.wait_for()
     page.get_by_label("Rendered story").click()
     page.locator("#captioning-now").click()
-    page.locator(".headline", has_text="mean probability").first.wait_for(timeout=SLOW)
+    page.locator(".headline", has_text="mean probability").first.wait_for()
 
 
 def test_a_narrow_page_needs_no_sideways_scrolling(url, open_page):
     page = open_page(url, width=390, height=844)
-    page.locator(".headline", has_text="mean probability").first.wait_for(timeout=SLOW)
+    page.locator(".headline", has_text="mean probability").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

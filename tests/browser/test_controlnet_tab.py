@@ -10,7 +10,6 @@ import pytest
 from tests.browser.conftest import serve
 
 pytestmark = pytest.mark.browser
-SLOW = 90_000
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +21,7 @@ def url():
 @pytest.fixture(scope="module")
 def page(url, open_page):
     page = open_page(url + "?tab=controlnet&steps=10", height=1400)
-    page.locator(".headline b:visible", has_text="picture").first.wait_for(timeout=SLOW)
-    page.set_default_timeout(30_000)
+    page.locator(".headline b:visible", has_text="picture").first.wait_for()
     return page
 
 
@@ -61,7 +59,7 @@ def test_the_film_and_all_maps(page):
 def test_insides_add_up(page):
     panel(page, "Look inside")
     page.locator("#controlnet-inside-now").click()
-    page.get_by_text("the weights sum to 1").wait_for(timeout=SLOW)
+    page.get_by_text("the weights sum to 1").wait_for()
     page.get_by_role("tab", name="Zero convolution").click()
     rows = page.locator("table.facts:visible tr").all_inner_texts()[1:]
     assert rows and all(row.split("\t")[1] == "0" for row in rows)
@@ -75,8 +73,7 @@ def test_a_sweep_is_a_labelled_grid(page):
     panel(page, "Compare")
     page.get_by_role("tab", name="Sweep two settings").click()
     page.locator("#controlnet-sweep-now").click()
-    page.wait_for_function("document.querySelectorAll('table.sweep img').length === 8",
-                           timeout=SLOW)  # fmt: skip
+    page.wait_for_function("document.querySelectorAll('table.sweep img').length === 8")  # fmt: skip
     heads = page.locator("table.sweep tr").first.inner_text()
     assert "Control scale 0.5" in heads
     panel(page, "Compare")
@@ -96,7 +93,7 @@ def test_what_is_drawn_steers(page):
     page.locator("#controlnet-now").click()
     page.wait_for_function(
         "(was) => !document.querySelector('.headline').innerText.includes(was)",
-        arg=f"{before[0]:.2f} with control, {before[1]:.2f} without", timeout=SLOW,
+        arg=f"{before[0]:.2f} with control, {before[1]:.2f} without",
     )  # fmt: skip
     page.locator(".headline .note", has_text="Changed by hand.").wait_for()
 
@@ -104,7 +101,7 @@ def test_what_is_drawn_steers(page):
 def test_what_the_model_cannot_do_is_a_sentence(url, open_page):
     page = open_page(url + "?tab=controlnet&kind=pose", height=1400)
     told = re.compile("Choose one of|is not on this computer")  # the painter's, or the map's
-    page.locator(".said", has_text=told).first.wait_for(timeout=SLOW)
+    page.locator(".said", has_text=told).first.wait_for()
 
 
 def test_a_link_brings_the_settings_back(page, url, open_page):
@@ -119,19 +116,19 @@ def test_a_link_brings_the_settings_back(page, url, open_page):
 
 def test_nothing_scrolls_sideways_on_a_telephone(url, open_page):
     page = open_page(url + "?tab=controlnet&steps=2", width=390, height=844)
-    page.locator(".headline b:visible", has_text="picture").first.wait_for(timeout=SLOW)
+    page.locator(".headline b:visible", has_text="picture").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert not page.watch.faults
 
 
 def test_depth_comes_from_the_stereo_tab(url, open_page):
     page = open_page(url + "?tab=stereo", height=1400)
-    page.locator(".headline b:visible", has_text="pixels matched").first.wait_for(timeout=SLOW)
+    page.locator(".headline b:visible", has_text="pixels matched").first.wait_for()
     page.get_by_role("tab", name="ControlNet").click()
-    page.locator(".headline b:visible", has_text="picture").first.wait_for(timeout=SLOW)
+    page.locator(".headline b:visible", has_text="picture").first.wait_for()
     page.get_by_label("Map of").first.click()
     page.get_by_role("option", name="Depth from the Stereo tab").click()
     page.wait_for_timeout(1500)
     page.locator("#controlnet-now").click()
     told = page.locator(".note:visible", has_text="From the depth that was handed over")
-    told.first.wait_for(timeout=SLOW)
+    told.first.wait_for()

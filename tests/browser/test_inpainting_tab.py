@@ -11,7 +11,6 @@ from PIL import Image
 from tests.browser.conftest import serve
 
 pytestmark = pytest.mark.browser
-SLOW = 90_000
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +22,7 @@ def url():
 @pytest.fixture(scope="module")
 def page(url, open_page):
     page = open_page(url, height=1400)
-    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
-    page.set_default_timeout(30_000)
+    page.locator(".headline b", has_text="filled").first.wait_for()
     return page
 
 
@@ -42,7 +40,7 @@ def fill(page) -> None:
     page.locator("#inpainting-now").click()
     page.wait_for_function(
         "(was) => document.querySelector('.headline [aria-live]')?.innerText !== was",
-        arg=before, timeout=SLOW,
+        arg=before,
     )  # fmt: skip
 
 
@@ -93,17 +91,17 @@ def test_masks_grow_and_are_saved(page):
 def test_look_inside_shows_offsets(page):
     panel(page, "Look inside")
     page.locator("#inpainting-inside-now").click()
-    page.locator("figcaption", has_text="Level 0, round").first.wait_for(timeout=SLOW)
+    page.locator("figcaption", has_text="Level 0, round").first.wait_for()
     panel(page, "Look inside")
 
 
 def test_methods_and_seeds_side_by_side(page):
     panel(page, "Compare")
     page.locator("#inpainting-compare-now").click()
-    page.locator("table.facts:visible th", has_text="Biharmonic").wait_for(timeout=SLOW)
+    page.locator("table.facts:visible th", has_text="Biharmonic").wait_for()
     page.get_by_role("tab", name="Seeds").click()
     page.locator("#inpainting-seeds-now").click()
-    page.locator("figcaption", has_text="Seed 3").wait_for(timeout=SLOW)
+    page.locator("figcaption", has_text="Seed 3").wait_for()
     page.get_by_text("The fillings differ by").wait_for()
     panel(page, "Compare")
 
@@ -117,7 +115,7 @@ def test_a_cleared_mask_is_told(page):
 
 def test_a_photo_with_strokes_is_scored(url, open_page):
     page = open_page(url + "?tab=inpainting&hole_picture=photo&hole_mask=strokes&method=telea")
-    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
+    page.locator(".headline b", has_text="filled").first.wait_for()
     assert "dB" in said(page)
     panel(page, "Score")
     page.locator("table.facts:visible", has_text="Gradient energy").wait_for()
@@ -127,7 +125,7 @@ def test_tiny_sd_repaints(url, open_page):
     page = open_page(
         url + "?tab=inpainting&hole_picture=scene&hole_object=0&method=repaint&steps=5&jumps=1"
     )
-    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
+    page.locator(".headline b", has_text="filled").first.wait_for()
     assert "outside it: 0." in said(page)
     panel(page, "Score")
     page.locator("figcaption", has_text="Through the autoencoder alone").wait_for()
@@ -135,6 +133,6 @@ def test_tiny_sd_repaints(url, open_page):
 
 def test_nothing_scrolls_sideways_on_a_telephone(url, open_page):
     page = open_page(url, width=390, height=844)
-    page.locator(".headline b", has_text="filled").first.wait_for(timeout=SLOW)
+    page.locator(".headline b", has_text="filled").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert not page.watch.faults

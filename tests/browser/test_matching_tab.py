@@ -62,7 +62,7 @@ def page(shared, url):
 
 def visit(page, address):
     page.goto(address)
-    page.locator(f"{HEADLINE} b").first.wait_for(timeout=20_000)
+    page.locator(f"{HEADLINE} b").first.wait_for()
     page.wait_for_function("location.search.includes('tab=')")  # the last thing a run does
 
 
@@ -95,14 +95,13 @@ def press(page, name="matching"):
     page.locator(f"#{name}-now").click()
 
 
-def follows(page, change, timeout=20_000):
+def follows(page, change):
     """Do `change`, and wait for another headline."""
     before = headline(page)
     change()
     page.wait_for_function(
         "([at, before]) => document.querySelector(at).innerText !== before",
         arg=[HEADLINE, before],
-        timeout=timeout,
     )
 
 
@@ -371,7 +370,7 @@ def test_geometry_is_judged_anew_without_matching(page):
 
 
 def loaded(image) -> int:
-    image.wait_for(timeout=20_000)
+    image.wait_for()
     image.scroll_into_view_if_needed()
     image.evaluate("img => img.decode()")
     return image.evaluate("img => img.naturalWidth")
@@ -407,7 +406,6 @@ def changes(page, image, before):
     page.wait_for_function(
         "([img, before]) => img.isConnected ? img.getAttribute('src') !== before : true",
         arg=[image.element_handle(), before],
-        timeout=15_000,
     )
 
 
@@ -417,9 +415,7 @@ def changes(page, image, before):
 def test_compare_shows_both_methods(page):
     compare = panel(page, "Compare")
     compare.locator("#matching-compare-now").click()
-    page.wait_for_function(
-        "document.querySelectorAll('.panel .pictures figure').length === 2", timeout=30_000
-    )
+    page.wait_for_function("document.querySelectorAll('.panel .pictures figure').length === 2")
     compare.locator("table.facts").wait_for()
     assert compare.locator("figcaption").all_inner_texts() == ["SIFT", "ORB"]
     head = compare.locator("table.facts th").all_inner_texts()
@@ -436,7 +432,7 @@ def test_a_sweep_streams_and_stops(page):
     compare = panel(page, "Compare")
     tab(page, "Sweep")
     compare.locator("#matching-sweep-now").click()
-    compare.locator(".chart circle").first.wait_for(timeout=30_000)
+    compare.locator(".chart circle").first.wait_for()
     began = time.monotonic()
     stop(page, "matching-sweep").click()
     status(page, "matching-sweep").get_by_text("Stopped").wait_for()
@@ -494,7 +490,7 @@ def test_files_and_link_bring_everything_back(page, url, open_page):
     take = panel(page, "Take away")
     take.get_by_role("button", name="Write the files").click()
     links = take.locator(".file-preview a")
-    links.first.wait_for(timeout=30_000)
+    links.first.wait_for()
     with page.expect_download() as download:
         links.first.click()
     assert Path(download.value.path()).stat().st_size > 10_000
@@ -518,18 +514,18 @@ def test_files_and_link_bring_everything_back(page, url, open_page):
     query = parse_qs(urlsplit(address).query)
     assert set(query) == {"tab", "source", "corners", "method", "ratio", "cross_check"}
     again = open_page(address)
-    again.locator(f"{HEADLINE} b").first.wait_for(timeout=20_000)
+    again.locator(f"{HEADLINE} b").first.wait_for()
     again.locator(".cw-handle").first.wait_for()
     assert stand(again) == before
     assert again.watch.faults == []
 
     dropped = open_page(url)
-    dropped.locator(f"{HEADLINE} b").first.wait_for(timeout=20_000)
+    dropped.locator(f"{HEADLINE} b").first.wait_for()
     figure = ["figure.png", base64.b64encode(files["figure.png"]).decode()]
     with dropped.expect_navigation():
         dropped.evaluate(DROP, [".masthead", [figure]])
-    dropped.locator(".cw-handle").first.wait_for(timeout=20_000)
-    dropped.locator(f"{HEADLINE} b").first.wait_for(timeout=20_000)
+    dropped.locator(".cw-handle").first.wait_for()
+    dropped.locator(f"{HEADLINE} b").first.wait_for()
     assert stand(dropped) == before
     assert dropped.watch.faults == []
 

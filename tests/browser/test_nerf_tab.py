@@ -202,7 +202,7 @@ def test_runs_side_by_side(open_page, url):
     number.fill("3")
     number.press("Enter")
     page.locator("#nerf-compare-now").click()
-    page.get_by_text("SSIM, held out").first.wait_for(timeout=60_000)
+    page.get_by_text("SSIM, held out").first.wait_for()
     assert not page.watch.faults
 
 

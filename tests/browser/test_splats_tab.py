@@ -14,7 +14,6 @@ from tests.browser.conftest import serve
 pytestmark = pytest.mark.browser
 FEW = "?tab=splats&splat_n=2000&picture_px=160&n_views=6&view_px=32&seconds=4&gaussians=300"
 FEW += "&faintest=0.3&photo=gaussians%3D60"
-SLOW = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +25,7 @@ def url():
 @pytest.fixture(scope="module")
 def page(url, open_page):
     page = open_page(url + FEW, height=1400)
-    page.locator(".headline", has_text="splats").first.wait_for(timeout=SLOW)
-    page.set_default_timeout(30_000)
+    page.locator(".headline", has_text="splats").first.wait_for()
     return page
 
 
@@ -156,10 +154,10 @@ def turn_and_see(page, view):
 def test_a_fit_is_watched_stopped_and_shown(page):
     panel(page, "Fit a scene")
     page.locator("#splats-fit-now").click()
-    page.get_by_text("own renderer, on the CPU").first.wait_for(timeout=SLOW)
+    page.get_by_text("own renderer, on the CPU").first.wait_for()
     view = page.locator(".orb canvas")
     turn_and_see(page, view)  # while it learns ...
-    page.get_by_text("PSNR, held out").wait_for(timeout=SLOW)
+    page.get_by_text("PSNR, held out").wait_for()
     turn_and_see(page, view)  # ... and at rest
     page.locator(".headline", has_text="against the exact picture").first.wait_for()
     page.get_by_text("Gaussians fitted to 6 views").first.wait_for()
@@ -192,7 +190,7 @@ def test_all_is_taken_away_and_a_link_brings_the_view_back(page, open_page, url)
     assert "eye=" in link and "view_px=32" in link
     panel(page, "Take away")
     other = open_page(link, height=1200)
-    other.locator(".headline", has_text="splats").first.wait_for(timeout=SLOW)
+    other.locator(".headline", has_text="splats").first.wait_for()
     panel(other, "Take away")
     again = other.get_by_label("Link that restores these settings").input_value()
     asked, found = (parse_qs(urlsplit(a).query) for a in (link, again))
@@ -219,7 +217,7 @@ def test_files_open_and_broken_ones_say_why(url, open_page, tmp_path):
     bad = tmp_path / "cut.ply"
     bad.write_bytes(save(tmp_path / "whole.ply", made).read_bytes()[:900])
     page = open_page(url + FEW, height=1200)
-    page.locator(".headline", has_text="splats").first.wait_for(timeout=SLOW)
+    page.locator(".headline", has_text="splats").first.wait_for()
     page.get_by_label("Your own file").check()
     give(page, bad)
     page.locator("#splats-now").click()
