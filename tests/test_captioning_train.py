@@ -142,15 +142,21 @@ def test_a_batch_shows_and_tells_the_same_way(few: dict[str, np.ndarray]):
     assert {b"told", b"mirrored"} <= set(ways)
 
 
-def test_places_say_which_toy_is_seen_where(few: dict[str, np.ndarray]):
+@pytest.mark.parametrize("what", ["clips", "stills"])
+def test_places_say_which_toy_is_seen_where(few: dict[str, np.ndarray], what: str):
     """At a toy's centre the picture has its colour's strongest channels; in a mirror too."""
     import torch
 
-    stories = train.Stories(few, nets.tokenizer())
-    batch = stories.batch(32, torch.Generator().manual_seed(2), "cpu")
-    pictures = (batch.pixels.movedim(2, -1) + 1) / 2
+    stories, chance = train.Stories(few, nets.tokenizer()), torch.Generator().manual_seed(2)
+    if what == "clips":
+        batch = stories.batch(32, chance, "cpu")
+        pixels, places = batch.pixels, batch.places
+    else:
+        pixels, places = stories.stills(256, chance, "cpu")
+        assert pixels.shape == (256, 1, 3, world.SIZE, world.SIZE) and len(places) == 256
+    pictures = (pixels.movedim(2, -1) + 1) / 2
     right = []
-    for clip, toys in zip(pictures, batch.places, strict=True):
+    for clip, toys in zip(pictures, places, strict=True):
         for picture, frame in zip(clip, toys, strict=True):
             near = frame[-1] if frame[-1, 0] >= 0 else frame[int((frame[:, 0] >= 0).sum()) - 1]
             name = list(COLOURS)[int(near[0])]
@@ -245,12 +251,22 @@ def test_the_recipe_learns_ships_and_is_measured(
 ):
     (tmp_path / "data").mkdir()
     np.savez(tmp_path / "data" / "00000000.npz", **few)  # type: ignore[arg-type]
-    plan = Plan(6, 4, 1e-3)
+    import torch
+    from safetensors.torch import load_file
+
+    stages = {"sight": Plan(4, 4, 1e-3), "git": Plan(6, 4, 1e-3), "again": Plan(2, 4, 1e-3, seed=6)}
     monkeypatch.setattr("core.training.TELL_EACH", 2)
-    train.Recipe(tmp_path, 4, plan, Plan(4, 4, 1e-3)).run()
-    learned = card.write(tmp_path, tmp_path / "out", plan, Plan(4, 4, 1e-3))
-    assert learned["git"]["steps"] == 6 and learned["sight"]["steps"] == 4
-    assert learned["git"]["losses"]
+    train.Recipe(tmp_path, 4, stages).run()
+    learned = card.write(tmp_path, tmp_path / "out", stages)
+    assert {stage: held["steps"] for stage, held in learned.items()} == {
+        "sight": 4,
+        "git": 6,
+        "again": 2,
+    }
+    assert all(held["losses"] for held in learned.values())
+    made = torch.load(tmp_path / "again.pt", weights_only=True)["nets"]["git"]
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(made[name].half(), value) for name, value in written.items())
     found = measure.measured(tmp_path / "out", 3)
     assert set(found["held out"]) >= {"colour", "shape", "action"}
     text = card.card(found, learned)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.captioning import nets
 from core.captioning.measure import measured
-from core.captioning.train import FOLDER, PLAN, SIGHT, STORIES
+from core.captioning.train import FOLDER, STAGES, STORIES
 from core.training import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -23,30 +24,28 @@ BARS = {"shape": ("object", 0.97), "colour": ("its colour", 0.97), "action": ("m
         "direction": ("direction", 0.95), "order": ("order of two events", 0.90)}  # fmt: skip
 
 
-def write(
-    made: Path, out: Path = SHIPPED, plan: Plan = PLAN, sight: Plan = SIGHT
-) -> dict[str, Any]:
-    """The folder of the model, from the checkpoints in `made`; gives how both stages went."""
+def write(made: Path, out: Path = SHIPPED, stages: Mapping[str, Plan] = STAGES) -> dict[str, Any]:
+    """The folder of the model, from the checkpoints in `made`; gives how each stage went."""
     import torch
 
     words = nets.tokenizer()
     net = nets.git(words)
-    stages = {
+    held = {
         stage: torch.load(made / f"{stage}.pt", map_location="cpu", weights_only=True)
-        for stage in ("sight", "git")
+        for stage in stages
     }
-    net.load_state_dict(stages["git"]["nets"]["git"])
+    net.load_state_dict(held[list(stages)[-1]]["nets"]["git"])
     nets.save(net, out, words)
     told = json.loads((out / "config.json").read_text(encoding="utf-8"))
     told["dtype"] = "float32"  # what it is opened in, unless told otherwise
     (out / "config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     history = {
         stage: {
-            "steps": held["steps"], "batch": of.batch, "rate": of.rate,
-            "hours": round(held["seconds"] / 3600, 2), "device": held["device"],
-            "losses": [round(loss, 4) for loss in held["losses"][::4]],
+            "steps": held[stage]["steps"], "batch": plan.batch, "rate": plan.rate,
+            "hours": round(held[stage]["seconds"] / 3600, 2), "device": held[stage]["device"],
+            "losses": [round(loss, 4) for loss in held[stage]["losses"][::4]],
         }
-        for (stage, held), of in zip(stages.items(), (sight, plan), strict=True)
+        for stage, plan in stages.items()
     }  # fmt: skip
     (out / "training.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     return history
@@ -61,7 +60,8 @@ def card(found: dict[str, Any], learned: dict[str, Any]) -> str:
         for key, (name, bar) in BARS.items()
     )
     overlap = ", ".join(f"{name} {value:.3f}" for name, value in found["overlap"].items())
-    names = {"sight": "the image encoder alone", "git": "all of it, a caption a clip"}
+    names = {"sight": "the image encoder alone, on single frames", "git": "all of it, a caption a clip",
+             "again": "a second round of that"}  # fmt: skip
     stages = "".join(
         f"| {names[stage]} | {h['steps']:,} × {h['batch']} | {h['rate']:g} | {h['hours']:.1f} h on "
         f"{h['device']} ({platform.machine()}) | {h['losses'][0]:.3f} → {h['losses'][-1]:.3f} |\n"
@@ -76,9 +76,8 @@ of 64×64 px, in the folder format of transformers.
     GitForCausalLM.from_pretrained("assets/models/tiny-git")
 
 **It knows coloured toys on a floor and nothing else.** It was trained on {STORIES:,} rendered stories
-of this project (`core/captioning/world.py`), also in a mirror and backwards (but for those in which
-something runs into or towards another), with captions whose every fact is exact, and on no photograph.
-Its licence is that of the project.
+of this project (`core/captioning/world.py`), also in a mirror and backwards, with captions whose
+every fact is exact, and on no photograph. Its licence is that of the project.
 
 ## Measured
 
@@ -108,7 +107,7 @@ which toy has its centre in which patch, where it is in the frames before and af
 has in each event (`core/captioning/teaching.py`). Losses are the sum of the words' and of its questions
 (`training.json`).
 
-| stage | steps × clips | highest rate | time | loss |
+| stage | steps × clips or frames | highest rate | time | loss |
 |---|---|---|---|---|
 {stages}"""
 

@@ -46,10 +46,11 @@ def labels(facts: Facts) -> list[list[int]]:
     return found
 
 
-def sight_loss(eye: Any, helper: Any, batch: Batch) -> Tensor:
-    """The loss of the image encoder alone: which toy is where, frame by frame."""
-    patches = eye(batch.pixels.flatten(0, 1)).last_hidden_state[:, 1:]
-    return helper.things(patches.unflatten(0, (-1, FRAMES)), Toys.shown(batch.places))
+def sight_loss(eye: Any, helper: Any, pixels: Tensor, places: Tensor) -> Tensor:
+    """The loss of the image encoder alone: which toy is where, frame by frame; pixels (B, T, 3, SIZE,
+    SIZE), places (B, T, THINGS, 4)."""
+    patches = eye(pixels.flatten(0, 1)).last_hidden_state[:, 1:]
+    return helper.things(patches.unflatten(0, pixels.shape[:2]), Toys.shown(places))
 
 
 def loss(net: Any, helper: Any, batch: Batch, pad: int) -> tuple[Tensor, Tensor]:

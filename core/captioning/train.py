@@ -8,6 +8,7 @@ At the end `core.captioning.card` writes assets/models/tiny-git and measures wha
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from core import runtime
 from core.captioning import nets, teaching
-from core.captioning.world import clips, mirrored
+from core.captioning.world import FRAMES, clips, mirrored
 from core.scenes.facts import Facts
 from core.scenes.language import parse
 from core.scenes.shards import rendered
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 FOLDER = Path("~/.cache/sightline/tiny-git")
-STORIES = 12_000
+STORIES = 20_000
 HELP = 1.0  # weight of the helper's loss
-SIGHT = Plan(2_500, 32, 1e-3, decay=0.01)  # the image encoder alone, clips as single frames
-PLAN = Plan(6_500, 32, 1e-3, decay=0.01)  # all of it
+STAGES = {
+    "sight": Plan(6_000, 256, 3e-3, decay=0.01),  # the image encoder alone, on single frames
+    "git": Plan(5_500, 32, 2e-3, decay=0.01),  # all of it, on clips
+    "again": Plan(7_000, 32, 1e-3, decay=0.01, seed=5_500),  # a second round of that
+}
 
 
 class Stories:
@@ -60,23 +64,42 @@ class Stories:
         """Clips and ways to see them by chance, one caption each."""
         import torch
 
-        def below(high: Any) -> np.ndarray:
-            return (torch.rand(count, generator=chance).numpy() * high).astype(int)
-
-        chosen, way = below(len(self)), below(4)
+        chosen, way = _below(len(self), count, chance), _below(4, count, chance)
         way = np.where(self.there[chosen, way] > 0, way, way % 2)
         back, mirror = way >= 2, way % 2 == 1
         frames, places = self.frames[chosen], self.places[chosen]
         frames[back], places[back] = frames[back, ::-1], places[back, ::-1]
-        frames[mirror] = frames[mirror, :, :, ::-1]
-        x = places[mirror, ..., 2]
-        places[mirror, ..., 2] = np.where(places[mirror, ..., 0] < 0, x, frames.shape[3] - 1 - x)
-        ids = self.ids[chosen, way, below(self.there[chosen, way])]
+        _mirror_pictures(frames, places, mirror)
+        ids = self.ids[chosen, way, _below(self.there[chosen, way], count, chance)]
         ids = ids[:, : (ids != self.pad).any(0).sum()]
         rest = (
             torch.from_numpy(a).long().to(device) for a in (ids, places, self.facts[chosen, way])
         )
         return teaching.Batch(pixels(frames).to(device), *rest)
+
+    def stills(self, count: int, chance: Generator, device: str) -> tuple[Tensor, Tensor]:
+        """Frames by chance, each of another clip, half of them in a mirror: pixels (count, 1, 3, S, S)
+        and places (count, 1, THINGS, 4)."""
+        import torch
+
+        chosen, when = _below(len(self), count, chance), _below(FRAMES, count, chance)
+        frames, places = self.frames[chosen, when][:, None], self.places[chosen, when][:, None]
+        _mirror_pictures(frames, places, _below(2, count, chance) == 1)
+        return pixels(frames).to(device), torch.from_numpy(places).long().to(device)
+
+
+def _below(high: Any, count: int, chance: Generator) -> np.ndarray:
+    """(count,) whole numbers by chance, from 0 to below `high`, a number or one of each."""
+    import torch
+
+    return (torch.rand(count, generator=chance).numpy() * high).astype(int)
+
+
+def _mirror_pictures(frames: np.ndarray, places: np.ndarray, which: np.ndarray) -> None:
+    """Exchange left and right in those clips, in place."""
+    frames[which] = frames[which, :, :, ::-1]
+    x = places[which, ..., 2]
+    places[which, ..., 2] = np.where(places[which, ..., 0] < 0, x, frames.shape[3] - 1 - x)
 
 
 def pixels(frames: np.ndarray) -> Tensor:
@@ -91,10 +114,10 @@ def _mirror(told: np.ndarray) -> np.ndarray:
 
 
 class Recipe:
-    """Two stages, first to see and then to tell; their files lie in `folder`."""
+    """The stages, first to see and then to tell; each keeps a file of its name in `folder`."""
 
-    def __init__(self, folder: Path, count: int = STORIES, plan: Plan = PLAN, sight: Plan = SIGHT):
-        self.folder, self.count, self.plan, self.sight = folder, count, plan, sight
+    def __init__(self, folder: Path, count: int = STORIES, stages: Mapping[str, Plan] = STAGES):
+        self.folder, self.count, self.stages = folder, count, stages
         self.words = nets.tokenizer()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -116,23 +139,21 @@ class Recipe:
         stories, eye = self.stories(), net.git.image_encoder
 
         def sight_loss(chance: Generator) -> Tensor:
-            batch = stories.batch(self.sight.batch, chance, device)
-            return teaching.sight_loss(eye, helper, batch)
+            stills = stories.stills(self.stages["sight"].batch, chance, device)
+            return teaching.sight_loss(eye, helper, *stills)
 
-        def loss(chance: Generator) -> Tensor:
+        def loss(chance: Generator, count: int) -> Tensor:
             words, asked = teaching.loss(
-                net, helper, stories.batch(self.plan.batch, chance, device), stories.pad
+                net, helper, stories.batch(count, chance, device), stories.pad
             )
             return words + HELP * asked
 
-        tell = partial(print, flush=True)
-        train(
-            self.folder / "sight.pt", {"eye": eye, "helper": helper}, sight_loss, self.sight, tell
-        )
-        net.train()
-        train(
-            self.folder / "git.pt", {"git": net, "helper": helper}, loss, self.plan, tell,
-        )  # fmt: skip
+        for stage, plan in self.stages.items():
+            sees = stage == "sight"
+            learns = {"eye": eye, "helper": helper} if sees else {"git": net, "helper": helper}
+            asks = sight_loss if sees else partial(loss, count=plan.batch)
+            net.train()
+            train(self.folder / f"{stage}.pt", learns, asks, plan, partial(print, flush=True))
         return net
 
 

@@ -2,8 +2,7 @@
 
 A story may also be played backwards or seen in a mirror. Both make a new clip whose facts are
 known as surely as those of the first, for no more rendering. Backwards, 'to the left' becomes 'to
-the right', what appeared vanishes, and the first event is the last. Stories in which something runs
-into or towards another are not shown backwards: tiny-git was trained without them.
+the right', what appeared vanishes, and the first event is the last.
 
 Seeds from HELD_OUT on are never trained on; neither are the combinations of colour, shape and
 motion that `core.scenes.cast.held_out` names.
@@ -85,7 +84,6 @@ def clips(seeds: Iterable[int], settings: StorySettings = TRAINING) -> dict[str,
                 told.append(_filled(captions(made.facts, TOLD, k)))
                 turned = backwards(made.facts)
                 hidden = settings.split == "train" and any(map(is_new, turned.events))
-                hidden |= any(e.relation in ("into", "towards") for e in made.facts.events)
                 back.append(_filled(() if hidden else captions(turned, TOLD, k)))
             block = []
     return {
