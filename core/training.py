@@ -70,9 +70,7 @@ def train(
         warm = min(1.0, (step + 1) / WARM_UP)
         for group in adam.param_groups:
             group["lr"] = plan.rate * warm * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
-        chance = torch.Generator().manual_seed(
-            plan.seed + step
-        )  # the same batch at every try of this step
+        chance = torch.Generator().manual_seed(plan.seed + step)  # the same at every try of it
         with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
             loss = loss_of(chance)
         adam.zero_grad(set_to_none=True)

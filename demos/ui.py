@@ -271,9 +271,9 @@ class Job:
         api_name: str | None = None,
         keyed: bool = False,
     ) -> Any:
-        """On a click (any trigger in `also` presses the button): work(*values) is followed, and each snapshot
-        and the result go through show(value) → {widget: update}. keyed: work takes the request
-        first, for what the server keeps by the page's session. Returns the event."""
+        """On a click (any trigger in `also` presses the button): work(*values) is followed, and
+        each snapshot and the result go through show(value) → {widget: update}. keyed: work takes
+        the request first, for what the server keeps by the page's session. Returns the event."""
 
         def handler(*values: Any):
             busy = True
