@@ -53,7 +53,9 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
                     job = ui.Job("Caption", "captioning")
             meter = ui.text(elem_classes="status")
             with gr.Row():
-                made.draw("pick", "count")
+                made.draw("pick")
+                with gr.Column(min_width=240):  # on a phone a row of its own
+                    made.draw("count")
             made.draw_rest()
             headline = ui.text(elem_classes="headline")
             strip = ui.text()
