@@ -263,7 +263,8 @@ def test_the_recipe_learns_ships_and_is_measured(
         "git": 6,
         "again": 2,
     }
-    assert all(held["losses"] for held in learned.values())
+    ends = {s: torch.load(tmp_path / f"{s}.pt", weights_only=True)["losses"][-1] for s in stages}
+    assert {s: held["losses"][-1] for s, held in learned.items()} == pytest.approx(ends, abs=1e-4)
     made = torch.load(tmp_path / "again.pt", weights_only=True)["nets"]["git"]
     written = load_file(tmp_path / "out" / "model.safetensors")
     assert all(torch.equal(made[name].half(), value) for name, value in written.items())

@@ -43,12 +43,17 @@ def write(made: Path, out: Path = SHIPPED, stages: Mapping[str, Plan] = STAGES) 
         stage: {
             "steps": held[stage]["steps"], "batch": plan.batch, "rate": plan.rate,
             "hours": round(held[stage]["seconds"] / 3600, 2), "device": held[stage]["device"],
-            "losses": [round(loss, 4) for loss in held[stage]["losses"][::4]],
+            "losses": [round(loss, 4) for loss in _some(held[stage]["losses"])],
         }
         for stage, plan in stages.items()
     }  # fmt: skip
     (out / "training.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     return history
+
+
+def _some(losses: list[float]) -> list[float]:
+    """Every fourth, and the last."""
+    return [*losses[:-1:4], losses[-1]]
 
 
 def card(found: dict[str, Any], learned: dict[str, Any]) -> str:

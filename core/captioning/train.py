@@ -138,11 +138,10 @@ class Recipe:
         net, helper = nets.git(self.words).to(device).train(), teaching.helper().to(device)
         stories, eye = self.stories(), net.git.image_encoder
 
-        def sight_loss(chance: Generator) -> Tensor:
-            stills = stories.stills(self.stages["sight"].batch, chance, device)
-            return teaching.sight_loss(eye, helper, *stills)
+        def sight_loss(count: int, chance: Generator) -> Tensor:
+            return teaching.sight_loss(eye, helper, *stories.stills(count, chance, device))
 
-        def loss(chance: Generator, count: int) -> Tensor:
+        def loss(count: int, chance: Generator) -> Tensor:
             words, asked = teaching.loss(
                 net, helper, stories.batch(count, chance, device), stories.pad
             )
@@ -151,7 +150,7 @@ class Recipe:
         for stage, plan in self.stages.items():
             sees = stage == "sight"
             learns = {"eye": eye, "helper": helper} if sees else {"git": net, "helper": helper}
-            asks = sight_loss if sees else partial(loss, count=plan.batch)
+            asks = partial(sight_loss if sees else loss, plan.batch)
             net.train()
             train(self.folder / f"{stage}.pt", learns, asks, plan, partial(print, flush=True))
         return net

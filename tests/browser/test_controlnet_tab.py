@@ -73,7 +73,7 @@ def test_a_sweep_is_a_labelled_grid(page):
     panel(page, "Compare")
     page.get_by_role("tab", name="Sweep two settings").click()
     page.locator("#controlnet-sweep-now").click()
-    page.wait_for_function("document.querySelectorAll('table.sweep img').length === 8")  # fmt: skip
+    page.wait_for_function("document.querySelectorAll('table.sweep img').length === 8")
     heads = page.locator("table.sweep tr").first.inner_text()
     assert "Control scale 0.5" in heads
     panel(page, "Compare")
