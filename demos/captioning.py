@@ -8,13 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from core import images, runtime
+from core import runtime
 from core.captioning import budget, speakers
 from core.captioning.run import Captioned, Prepared, run
-from core.captioning.sources import ClipSettings, Given, filmed
-from core.captioning.types import CHAT, MODELS, READS, CaptionSettings, CaptionStep
+from core.captioning.sources import ClipSettings, Given, source
+from core.captioning.types import CHAT, MODELS, CaptionSettings, CaptionStep
 from core.types import InputError
-from core.video import SampleSettings, VideoInfo, probe
+from core.video import SampleSettings, VideoInfo, probe, thumbnails
+from core.video.source import fitted
 from demos import captioning_panels as panels
 from demos import ui
 from demos.captioning_inside import Inside
@@ -28,7 +29,7 @@ OF_CHANCE = ("temperature", "top_p", "seed")
 def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run) -> None:
     """Draw the tab; `run` is core.captioning.run.run, or a test's fake of it."""
     made = ui.Controls(*KINDS)
-    state = gr.State(None)
+    state, seen = gr.State(None), gr.State(None)  # the result; what the chosen clip is
 
     with gr.Row():
         with gr.Column(scale=4, min_width=320):
@@ -42,8 +43,8 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
                 elem_id="captioning-own",
             )  # fmt: skip
             several = gr.File(
-                label="Pictures, in the order of their names", file_count="multiple",
-                visible=False, height=160,
+                label="Pictures, in the order of their names; or an animated GIF, WebP or PNG",
+                file_count="multiple", visible=False, height=160,
             )  # fmt: skip
             facts = ui.text()
         with gr.Column(scale=6, min_width=320):
@@ -56,6 +57,11 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
                 made.draw("pick")
                 with gr.Column(min_width=240):  # on a phone a row of its own
                     made.draw("count")
+            picker = gr.Gallery(
+                label="Press the frames to take", visible=False, columns=8, height=230,
+                allow_preview=False, interactive=False, buttons=[], elem_id="captioning-picker",
+            )  # fmt: skip
+            made.draw("by_hand")
             made.draw_rest()
             headline = ui.text(elem_classes="headline")
             strip = ui.text()
@@ -64,12 +70,11 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
     timeline = Timeline(made, inputs)
     inside = Inside(state)
     comparison = panels.Comparison(made, inputs)
-    with ui.panel("Score"):
-        scores = ui.text()
+    scores = panels.Score(state)
     take = ui.TakeAway("captioning")
     ui.lesson("captioning")
 
-    outputs = [state, headline, strip, facts, player, scores, *inside.outputs, *take.outputs]
+    outputs = [state, headline, strip, facts, player, scores.shown, *inside.outputs, *take.outputs]
 
     def work(path: str | None, files: list[str] | None, *values: Any) -> Iterator:
         where, how, settings = made.read(values)
@@ -89,7 +94,7 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
             state: found,
             headline: panels.headline(found),
             strip: panels.film_strip(found.result.frames),
-            scores: panels.score_text(found),
+            scores.shown: panels.score_text(found),
             **inside.show(found),
             **take.show(found.result.recipe),
         }
@@ -97,21 +102,23 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
     job.wire(work, show, inputs, outputs, api_name="captioning")
     timeline.wire(given)
     comparison.wire(given)
+    scores.wire()
     take.wire(state, panels.write_files)
     made.restore_from("captioning")
-    _rules(made, player, own, several, facts, meter, job.status, inputs)
+    _rules(made, player, own, several, facts, meter, seen, job.status, inputs)
+    _picker(made, picker, [own.change, several.change], job.status, inputs)
 
 
 def given(where: ClipSettings, path: str | None, files: list[str] | None) -> Given:
     """What the person handed in, as far as this source uses it."""
     if where.clip == "pictures" and files:
-        return Given(images=tuple(images.load(file) for file in sorted(files)))
+        return Given(images=tuple(ui.by_name(files)))
     return Given(path if where.clip == "file" else None)
 
 
 def _rules(
-    made: ui.Controls, player: Any, own: Any, several: Any, facts: Any, meter: Any, status: Any,
-    inputs: list[Any],
+    made: ui.Controls, player: Any, own: Any, several: Any, facts: Any, meter: Any, seen: Any,
+    status: Any, inputs: list[Any],
 ) -> None:  # fmt: skip
     """What is shown for which choice, the clip as soon as it is chosen, and the budget meter."""
     widgets = made.widgets
@@ -129,52 +136,95 @@ def _rules(
 
     def draw_clip(path: str | None, files: list[str] | None, *values: Any) -> dict:
         where, how, settings = made.read(values)
-        info: VideoInfo | None = None
-        shown: dict[Any, Any] = {facts: ""}
+        handed = given(where, path, files)
+        shown: dict[Any, Any] = {facts: "", seen: None, meter: _meter(settings, how, None)}
+        if where.clip != "story" and handed == Given():
+            return shown
+        clip = source(where, handed)
+        info = clip.info or probe(clip.pictures)
+        shown |= {seen: info, meter: _meter(settings, how, info)}
+        if clip.info is not None:
+            shown[facts] = panels.facts(clip.info)
         if where.clip == "story":
-            clip = filmed(where.story_seed, where.story_split)
-            info, shown = clip.info, {player: str(clip.path)}
-        elif where.clip == "file" and path:
-            info = probe(path)
-        if info is not None:
-            shown[facts] = panels.facts(info)
-        return {**shown, meter: _meter(settings, how, info)}
+            shown[player] = str(clip.path)
+        return shown
 
-    def draw_meter(*values: Any) -> str:
+    def draw_meter(info: VideoInfo | None, *values: Any) -> str:
         _, how, settings = made.read(values)
         try:
-            return _meter(settings, how, None)
+            return _meter(settings, how, info)
         except InputError as error:
             return ui.said(str(error))
 
     again = [widgets[name].change for name in ("clip", "story_seed", "story_split")]
     gr.on([widgets["clip"].change], arrange, asked, places, **ui.QUIET)
     ui.on_open(arrange, asked, places)
-    gr.on([*again, own.change], ui.guard(draw_clip, status), inputs,
-          [status, player, facts, meter], trigger_mode="always_last", **ui.QUIET)  # fmt: skip
-    ui.on_open(ui.guard(draw_clip, status), inputs, [status, player, facts, meter])
-    costly = ("model", "count", "max_tokens", "question")
-    gr.on([widgets[name].change for name in costly], draw_meter, made.inputs, meter, **ui.QUIET)
+    drawn = [status, player, facts, seen, meter]
+    gr.on([*again, own.change, several.change], ui.guard(draw_clip, status), inputs, drawn,
+          trigger_mode="always_last", **ui.QUIET)  # fmt: skip
+    ui.on_open(ui.guard(draw_clip, status), inputs, drawn)
+    costly = ("model", "count", "max_px", "max_tokens", "question")
+    gr.on([widgets[name].change for name in costly], draw_meter, [seen, *made.inputs], meter,
+          **ui.QUIET)  # fmt: skip
 
     model, pick, sampled = widgets["model"], widgets["pick"], widgets["sampled"]
     model.change(lambda key: gr.Dropdown(info=_about(key)), model, model, **ui.QUIET)
-    model.change(lambda key: gr.update(visible=key in CHAT), model, widgets["question"], **ui.QUIET)
     used = sorted({name for names in OF_PICK.values() for name in names})
-    pick.change(
-        lambda key: [gr.update(visible=name in OF_PICK.get(key, ())) for name in used],
-        pick, [widgets[name] for name in used], **ui.QUIET,
-    )  # fmt: skip
-    sampled.change(
-        lambda on: [gr.update(visible=on) for _ in OF_CHANCE],
-        sampled, [widgets[name] for name in OF_CHANCE], **ui.QUIET,
-    )  # fmt: skip
+    for chosen, names, wanted in (
+        (model, ("question",), lambda key, name: key in CHAT),
+        (pick, used, lambda key, name: name in OF_PICK.get(key, ())),
+        (sampled, OF_CHANCE, lambda on, name: on),
+    ):
+
+        def needed(value: Any, names: Any = names, wanted: Any = wanted) -> dict:
+            return {widgets[name]: gr.update(visible=wanted(value, name)) for name in names}
+
+        places = [widgets[name] for name in names]
+        chosen.change(needed, chosen, places, **ui.QUIET)
+        ui.on_open(needed, [chosen], places)
 
 
 def _meter(settings: CaptionSettings, how: SampleSettings, info: VideoInfo | None) -> str:
     """What the model will take in, before it runs."""
-    size = (512, 512) if info is None else (info.height, info.width)
-    cost = budget(READS[settings.model].frames or how.count, settings, size)
-    return panels.meter(cost)
+    count, size = how.count, (512, 512)
+    if info is not None:
+        count, size = min(count, info.frames), fitted(info.width, info.height, how.max_px)
+    return panels.meter(budget(count, settings, size[::-1]))
+
+
+def _picker(
+    made: ui.Controls, picker: Any, handed: list[Any], status: Any, inputs: list[Any]
+) -> None:
+    """Small frames to press, where frames are picked by hand."""
+    widgets = made.widgets
+
+    def fill(path: str | None, files: list[str] | None, *values: Any) -> dict:
+        where, how, _ = made.read(values)
+        if how.pick != "hand":
+            return {picker: gr.Gallery([], visible=False)}
+        clip = source(where, given(where, path, files))
+        frames = thumbnails(clip.path or clip.pictures)
+        shown = [
+            (image, f"{index} · {time:.2f} s")
+            for image, time, index in zip(
+                frames.images, frames.times_s, frames.indices, strict=True
+            )
+        ]
+        return {picker: gr.Gallery(shown, visible=True)}
+
+    def press(by_hand: str, event: gr.SelectData) -> dict:
+        return {widgets["by_hand"]: toggled(by_hand, event.value["caption"].split()[0])}
+
+    again = [widgets[name].change for name in ("pick", "clip", "story_seed", "story_split")]
+    gr.on([*again, *handed], ui.guard(fill, status), inputs, [status, picker],
+          trigger_mode="always_last", **ui.QUIET)  # fmt: skip
+    picker.select(press, widgets["by_hand"], [widgets["by_hand"]], **ui.QUIET)
+
+
+def toggled(numbers: str, number: str) -> str:
+    """Frame numbers with this one too, or without it if it was among them."""
+    words = numbers.replace(",", " ").split()
+    return ", ".join([w for w in words if w != number] if number in words else [*words, number])
 
 
 def _about(key: str) -> str:

@@ -18,8 +18,9 @@ from core.captioning.run import Captioned
 from core.captioning.time_tests import CHANGES
 from core.captioning.types import CaptionResult
 from core.types import InputError
+from core.video import Frames
 from demos import markup, ui
-from demos.captioning_panels import film_strip, small
+from demos.captioning_panels import small
 
 PASSED = {True: "✓ passes", False: "✗ fails", None: "– can't tell"}
 BEGIN = "There is no result yet. Press Caption first."
@@ -60,14 +61,16 @@ class Inside:
                     "choose among frames by attention. Two-stream nets (2014) added **optical flow** "
                     "as a picture of its own; 3-D and (2+1)-D convolutions (2015, 2018) learnt "
                     "filters in time instead. **Differences** of neighbouring frames are the least "
-                    "one can do. ViViT, TimeSformer and Video-LLaMA go back to tokens and attention."
+                    "one can do. VideoBERT (2019) made each second and a half of film one of 20,736 words and "
+                    "guessed hidden ones; ViViT and TimeSformer (2021) made tokens of small pieces, "
+                    "and Video-LLaMA (2023) hands frames to a language model."
                 )
                 self._job("Compute both", "captioning-motion", _motion, lambda text: text)
         again = [self.patch.change, self.tube.change]
         gr.on(
             again, lambda *v: _tokens(*v), [state, self.patch, self.tube], self.tokens, **ui.QUIET
         )
-        self.outputs = self.shown
+        self.outputs = [*self.shown, self.patch, self.tube]
 
     def _job(self, label: str, name: str, call: Any, draw: Any) -> None:
         job = ui.Job(label, name)
@@ -90,7 +93,7 @@ class Inside:
         shown: dict[Any, Any] = dict.fromkeys(self.shown, "")
         shown[self.words] = _words(found.result)
         shown[self.tokens] = _tokens(found, 16, 1)
-        return shown
+        return {**shown, self.patch: 16, self.tube: 1}
 
 
 def _note(text: str) -> str:
@@ -112,11 +115,20 @@ def _time(found: TimeTests) -> str:
         ("", "", "n", "", "why"),
     )
     strips = "".join(
-        f"<h4>{html.escape(title)}</h4>{film_strip(found.frames[name])}"
+        f"<h4>{html.escape(title)}</h4>{_moved(found.frames[name])}"
         for name, title in CHANGES.items()
         if name != "forwards"
     )
     return f'<div class="headline"><b>{html.escape(found.verdict)}</b></div>{table}{strips}'
+
+
+def _moved(frames: Frames) -> str:
+    """Frames that were put elsewhere in time: when they are shown now, and which they are."""
+    shown = [
+        (small(image), f"At {time:.2f} s: frame {index}")
+        for image, time, index in zip(frames.images, frames.times_s, frames.indices, strict=True)
+    ]
+    return markup.pictures(shown, least_px=130)
 
 
 def _heat(found: Attribution) -> str:
@@ -130,12 +142,12 @@ def _heat(found: Attribution) -> str:
 
 
 def _grid(words: tuple[str, ...], values: np.ndarray, high: float) -> str:
-    """A table whose cells are the darker the more."""
+    """A table whose cells are the darker the more; what is below 0 stays light."""
     head = "".join(f"<th class='n'>{k + 1}</th>" for k in range(values.shape[1]))
     body = ""
     for word, row in zip(words, values, strict=True):
         cells = "".join(
-            f'<td class="n heat" style="--share:{min(abs(v) / high, 1):.2f}">{v:.2f}</td>'
+            f'<td class="n heat" style="--share:{min(max(v, 0) / high, 1):.2f}">{v:.2f}</td>'
             for v in row
         )
         body += f"<tr><th>{html.escape(word)}</th>{cells}</tr>"
@@ -183,11 +195,13 @@ def _tokens(found: Captioned | None, patch: float, tube: float) -> str:
 
 
 def _ruled(image: np.ndarray, patch: int) -> np.ndarray:
-    """A frame with the borders of its patches."""
-    ruled = image.copy()
-    ruled[::patch] = ruled[::patch] // 3 + 120
-    ruled[:, ::patch] = ruled[:, ::patch] // 3 + 120
-    return small(ruled)
+    """A frame as it is shown, with the borders of its patches."""
+    shown, (height, width) = small(image).copy(), image.shape[:2]
+    down = np.arange(0, height, patch) * shown.shape[0] // height
+    across = np.arange(0, width, patch) * shown.shape[1] // width
+    shown[down] = shown[down] // 3 + 120
+    shown[:, across] = shown[:, across] // 3 + 120
+    return shown
 
 
 def _motion(found: Captioned, progress: Any) -> str:

@@ -20,7 +20,7 @@ from core.captioning.scoring import SCORE_HELP, score
 from core.captioning.sources import corpus, source
 from core.captioning.types import TITLES, CaptionSettings, CaptionStep
 from core.types import Compared, InputError, Progress
-from core.video import Cue, Frames, VideoInfo, cost_lines
+from core.video import Cue, Frames, SampleSettings, VideoInfo, cost_lines
 from demos import markup, ui
 
 STRIP_PX = 320  # of a frame in the strip, at most
@@ -92,15 +92,46 @@ def score_text(found: Captioned) -> str:
     """Every score with its meaning, and what it was compared with."""
     if not found.scores:
         return (
-            '<div class="note">Nobody has written down what happens in this clip. Rendered stories '
-            "have exact captions: choose one under Clip.</div>"
+            '<div class="note">Nobody has written down what happens in this clip. Write it below, or '
+            "choose a rendered story under Clip: these have exact captions.</div>"
         )
     text = markup.score_table(found.scores, SCORE_HELP)
     references = "".join(f"<li>{html.escape(line)}</li>" for line in found.clip.references)
-    return text + (
-        '<div class="note">Facts are read back from the sentence, by the grammar that wrote the '
-        f"references. References:</div><ul>{references}</ul>"
-    )
+    how = ""
+    if "shape" in found.scores:
+        how = "Facts are read back from the sentence, by the grammar that wrote the references. "
+    return f'{text}<div class="note">{how}References:</div><ul>{references}</ul>'
+
+
+class Score:
+    """The Score panel: against the clip's own references, or against a person's."""
+
+    def __init__(self, state: gr.State):
+        self.state = state
+        with ui.panel("Score"):
+            self.shown = ui.text()
+            self.truth = gr.Textbox(
+                label="References of your own", lines=2,
+                info="What happens in truth, in a sentence; more of them, each on a line of its own.",
+            )  # fmt: skip
+            self.now = gr.Button("Score against these")
+            self.status = ui.text(elem_classes="status")
+
+    def wire(self) -> None:
+        def against(found: Captioned | None, text: str) -> dict:
+            if found is None:
+                raise InputError("There is no result yet. Press Caption first.")
+            lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+            if not lines:
+                raise InputError("There are no references yet. Write what happens in the clip.")
+            scores = score(found.result.text, lines, corpus())
+            clip = replace(found.clip, references=lines)
+            return {self.shown: score_text(replace(found, clip=clip, scores=scores))}
+
+        self.now.click(
+            ui.guard(against, self.status), [self.state, self.truth], [self.status, self.shown],
+            **ui.QUIET,
+        )  # fmt: skip
 
 
 # ---------------------------------------------------------------- comparing
@@ -208,7 +239,10 @@ def write_files(found: Captioned, folder: Path) -> list[Path]:
     figure = figures.picture_figure(shown, title, recipe, columns=min(4, len(shown)))
     paths = figures.save(figure, folder, "figure", recipe)
     held = folder / "frames.npz"
-    np.savez_compressed(held, images=frames.images, times_s=frames.times_s, indices=frames.indices)
+    np.savez_compressed(
+        held, images=frames.images, times_s=frames.times_s, indices=frames.indices,
+        clip_s=frames.clip_s,
+    )  # fmt: skip
     about = {
         "caption": result.text, "model": recipe.model or result.settings.model,
         "words": [
@@ -223,11 +257,18 @@ def write_files(found: Captioned, folder: Path) -> list[Path]:
     }  # fmt: skip
     words = folder / "caption.json"
     words.write_text(json.dumps(about, indent=1), encoding="utf-8")
-    info = found.clip.info
-    end_s = info.duration_s if info and math.isfinite(info.duration_s) else frames.times_s[-1] + 1
+    part = next((s for s in recipe.settings if isinstance(s, SampleSettings)), SampleSettings())
+    end_s = float(np.fmin(part.end_s or math.nan, frames.clip_s))
+    end_s = end_s if math.isfinite(end_s) else float(frames.times_s[-1]) + 1
     script = folder / "captioning.py"
     script.write_text(recipe.code(), encoding="utf-8")
-    return [*paths, held, words, *write_cues([Cue(0.0, float(end_s), result.text)], folder), script]
+    return [
+        *paths,
+        held,
+        words,
+        *write_cues([Cue(part.start_s, end_s, result.text)], folder),
+        script,
+    ]
 
 
 def write_cues(cues: Sequence[Cue], folder: Path) -> list[Path]:

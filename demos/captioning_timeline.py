@@ -13,7 +13,7 @@ from core import runtime
 from core.captioning import captions_over_time
 from core.captioning.sources import source
 from core.types import InputError
-from core.video import Cue, burn_in
+from core.video import Burned, Cue, burn_in
 from demos import markup, ui
 from demos.captioning_panels import write_cues
 
@@ -33,10 +33,12 @@ class Timeline:
                 with gr.Column(min_width=180):
                     self.job = ui.Job("Caption them", "captioning-windows")
             self.shown = ui.text()
-            with gr.Row(elem_classes="job"):
-                self.write = gr.Button("Write subtitle files")
-                self.burn = gr.Button("Burn into the film")
-            self.status = ui.text(elem_classes="status")
+            with gr.Row():
+                with gr.Column(min_width=180):
+                    self.write = gr.Button("Write subtitle files")
+                    self.status = ui.text(elem_classes="status")
+                with gr.Column(min_width=180):
+                    self.burn = ui.Job("Burn into the film", "captioning-burn")
             self.files = gr.File(
                 label="Files", file_count="multiple", interactive=False, visible=False,
                 elem_classes="files",
@@ -44,6 +46,7 @@ class Timeline:
             self.film = gr.Video(
                 label="With subtitles", interactive=False, visible=False, height=360, buttons=[]
             )
+            self.lost = ui.text()
 
     def wire(self, given: Any) -> None:
         def work(window_s: float, path: Any, files: Any, *values: Any) -> Iterator:
@@ -73,20 +76,19 @@ class Timeline:
             paths = write_cues(_cues(found)[1], folder)
             return {self.files: gr.File([str(path) for path in paths], visible=True)}
 
-        def film(found: tuple) -> dict:
+        def burn(found: tuple) -> Iterator:
             path, cues = _cues(found)
-            out = ui.folder() / "subtitled.mp4"
-            burn_in(path, cues, out)
-            return {self.film: gr.Video(str(out), visible=True)}
+            yield from runtime.stream(burn_in, path, cues, ui.folder() / "subtitled.mp4")
+
+        def film(made: Burned) -> dict:
+            notes = "".join(f'<div class="note">{html.escape(note)}</div>' for note in made.notes)
+            return {self.film: gr.Video(str(made.path), visible=True), self.lost: notes}
 
         self.write.click(
             ui.guard(files, self.status), self.cues, [self.status, self.files],
             api_visibility="private", show_progress="minimal",
         )  # fmt: skip
-        self.burn.click(
-            ui.guard(film, self.status), self.cues, [self.status, self.film],
-            api_visibility="private", show_progress="minimal",
-        )  # fmt: skip
+        self.burn.wire(burn, film, [self.cues], [self.film, self.lost])
 
 
 def _cues(found: tuple) -> tuple[str, tuple[Cue, ...]]:

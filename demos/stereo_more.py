@@ -177,7 +177,7 @@ def calibrated(
             f"There are {len(left)} left and {len(right)} right pictures. Give one right picture "
             "for each left one."
         )
-    names = [sorted(paths, key=lambda p: Path(p).name) for paths in (left, right)]
+    names = [ui.by_name(paths) for paths in (left, right)]
     pairs = [
         (images.load(a, f"Left picture {k}"), images.load(b, f"Right picture {k}"))
         for k, (a, b) in enumerate(zip(*names, strict=True), 1)

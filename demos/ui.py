@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import html
 import math
+import re
 import tempfile
 import traceback
 import zipfile
@@ -335,6 +336,16 @@ def guard(call: Callable[..., dict], status: Any) -> Callable[..., dict]:
 
 
 # ---------------------------------------------------------------- files for the page
+
+
+def by_name(files: Sequence[str]) -> list[str]:
+    """Uploads in the order of their names, numbers in them as numbers: each lies in a folder of its
+    own, whose name says nothing."""
+
+    def parts(file: str) -> list[Any]:
+        return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", Path(file).name)]
+
+    return sorted(files, key=parts)
 
 
 def folder() -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +25,16 @@ from core.captioning.earlier import motion
 from core.captioning.inspect import without
 from core.captioning.run import Captioned, Prepared, compare, frames_for, run, stretches
 from core.captioning.sources import ClipSettings, Given, filmed, source
-from core.captioning.speakers import spread
+from core.captioning.speakers import load, spread
 from core.captioning.time_tests import changed, judged
-from core.captioning.types import CaptionStep
+from core.captioning.types import READS, CaptionStep
 from core.recipe import from_link
 from core.scenes.story import StorySettings, story
 from core.types import InputError
-from core.video import Frames, SampleSettings, sample
+from core.video import Frames, SampleSettings, sample, write_mp4
 from demos import captioning as tab
 from demos import captioning_panels as panels
+from demos.captioning_inside import _ruled
 
 STORY = ClipSettings(story_seed=3)
 
@@ -104,8 +107,13 @@ def test_frames_of_another_number_are_spread_evenly():
 
 def test_the_budget_is_told_before_and_holds():
     cost = budget(8, CaptionSettings())
-    assert cost.picture_tokens == 8 * 17 and not cost.over and "136" not in cost.model
-    assert "8 frames × 17 tokens" in cost.sentence()
+    assert cost.picture_tokens == 8 * 17 and not cost.over
+    assert "8 frames × 17 tokens + up to 38 of words = 174" in cost.sentence()
+    longest = load("tiny-git").net.config.max_position_embeddings - 2
+    assert READS["tiny-git"].longest == longest, "what it can say, whatever it is asked for"
+    assert budget(8, CaptionSettings(max_tokens=5)).word_tokens == 5
+    cut = caption(clip(), CaptionSettings(max_tokens=2))
+    assert any("cut short" in note for note in cut.notes)
     chat = CaptionSettings(model="smolvlm2-256m", max_tokens=1000)
     assert not budget(64, chat).over
     assert budget(120, chat).over and "Choose fewer frames" in budget(120, chat).sentence()
@@ -129,10 +137,27 @@ def test_what_is_missing_is_asked_for():
     for kind, sentence in (("file", "no video yet"), ("pictures", "no pictures yet")):
         with pytest.raises(InputError, match=sentence):
             source(ClipSettings(clip=kind))
-    pictures = Given(images=tuple(clip(3).images))
+    pictures = Given(images=tuple(clip(9).images))
     made = source(ClipSettings(clip="pictures"), pictures)
-    frames = frames_for(made, SampleSettings(), "tiny-git")
-    assert made.path is None and len(frames) == 3
+    frames = frames_for(made, SampleSettings(pick="every", every=4, max_px=64), "tiny-git")
+    assert made.path is None and frames.indices.tolist() == [0, 4, 8]
+    assert (frames.images == clip(9).images[::4]).all()
+
+
+def test_one_picture_may_move_by_itself(tmp_path: Path):
+    from PIL import Image
+
+    first, *more = (Image.fromarray(image) for image in clip().images)
+    first.save(tmp_path / "toy.gif", save_all=True, append_images=more, duration=200)
+    made = source(ClipSettings(clip="pictures"), Given(images=(tmp_path / "toy.gif",)))
+    assert made.info is not None and made.info.frames == 8
+    assert len(frames_for(made, SampleSettings(count=4), "tiny-git")) == 4
+
+
+def test_stories_are_filmed_once_whoever_asks():
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(filmed, [77] * 8))
+    assert all(one is made[0] for one in made)
 
 
 # ---------------------------------------------------------------- along the clip
@@ -148,8 +173,39 @@ def test_windows_and_shots_cover_the_clip(tmp_path: Path):
     cues = list(captions_over_time(path, window_s=1.0))
     assert [(c.start_s, c.end_s) for c in cues] == [(0, 1), (1, pytest.approx(2, abs=0.01))]
     assert all(cue.text for cue in cues)
+    past = stretches(path, SampleSettings(end_s=100), 0.75)
+    assert past == [(0, 0.75), (0.75, 1.5), (1.5, pytest.approx(2, abs=0.01))]
+    assert stretches(path, SampleSettings(end_s=1.7), 0.75) == [(0, 0.75), (0.75, 1.7)]
     with pytest.raises(InputError, match="too many"):
         stretches(path, SampleSettings(), 0.001)
+    with pytest.raises(InputError, match="isn't before the end"):
+        stretches(path, SampleSettings(start_s=5), 1)
+
+
+def test_a_frame_is_in_one_stretch_alone(monkeypatch):
+    path, seen = filmed(3).path, []
+    assert path is not None
+    said = caption(clip())
+    monkeypatch.setattr("core.captioning.run.caption", lambda f, *rest: seen.append(f) or said)
+    how = SampleSettings(count=64)
+    list(captions_over_time(path, how, window_s=0.5))
+    numbers = [n for frames in seen for n in frames.indices.tolist()]
+    assert numbers == list(range(16))
+    seen.clear()
+    list(captions_over_time(path, how, CaptionSettings(model="keyframes"), window_s=1))
+    assert [frames.times_s[-1] < end for frames, end in zip(seen, (1, 2), strict=True)] == [
+        True
+    ] * 2
+    assert min(np.diff(seen[1].times_s)) < 0.2, "a measurement needs neighbours"
+
+
+def test_a_cut_at_the_out_point_ends_the_last_shot(tmp_path: Path):
+    film = np.repeat(np.array([10, 240], np.uint8), 12)[:, None, None, None].repeat(32, 1)
+    path = write_mp4(tmp_path / "cut.mp4", film.repeat(32, 2).repeat(3, 3), 12)
+    assert stretches(path, SampleSettings(), 0) == [(0, 1), (1, pytest.approx(2))]
+    assert stretches(path, SampleSettings(end_s=1), 0) == [(0, 1)]
+    (cue,) = captions_over_time(path, SampleSettings(end_s=1), CaptionSettings(model="keyframes"))
+    assert cue.text.startswith("Measured: one shot of 1.0 s")
 
 
 # ---------------------------------------------------------------- scores
@@ -163,6 +219,10 @@ def test_facts_are_scored_one_kind_at_a_time():
     free = score("a dog runs", truth)
     assert free["colour"] == free["order"] == 0 and free["BLEU-4"] < 0.01
     assert "colour" not in score("a dog runs", ["a dog is running on grass"])
+    wrong = score("first a green cone jumps, then the camera pans to the left", truth)
+    assert wrong["order"] == 0, "what fits neither way is in no order"
+    twice = "first a red ball jumps, then a red ball jumps"
+    assert score(twice, [twice])["order"] == 1
 
 
 # ---------------------------------------------------------------- time
@@ -180,8 +240,9 @@ def test_changed_clips_are_what_they_are_called():
     assert sorted(order) == list(range(8)) and order not in (list(range(8)), list(range(8))[::-1])
     for one in made.values():
         np.testing.assert_array_equal(one.times_s, frames.times_s)
-    with pytest.raises(InputError, match="three or more"):
-        changed(clip(2))
+    for few in (clip(2), spread(clip(2), 8)):
+        with pytest.raises(InputError, match=r"2 frames have no order.*three or more"):
+            changed(few)
 
 
 HITS = "a red ball rolls to the left into a blue box"
@@ -219,7 +280,12 @@ def test_time_tests_run_on_a_story(found: Captioned):
     assert tests.captions["forwards"].text == found.result.text
     own = float(np.log(found.result.probabilities).mean())
     assert tests.likelihood["forwards"] == pytest.approx(own, abs=1e-3)
-    assert tests.verdict
+    assert set(tests.verdicts) == {"reversed", "shuffled", "frozen"}
+    assert tests.verdict.startswith("The model uses time")
+    still = Frames(np.repeat(found.result.frames.images[:1], 8, 0), np.arange(8.0), np.arange(8))
+    alike = time_tests(still)
+    assert all(passed is None for passed, _ in alike.verdicts.values())
+    assert alike.verdict.startswith("This clip can't tell")
     with pytest.raises(InputError, match="all frames at once"):
         time_tests(clip(), CaptionSettings(model="keyframes"))
 
@@ -232,6 +298,9 @@ def test_leaving_out_and_attention_are_by_words_and_frames(found: Captioned):
     frames = clip()
     assert (without(frames, 3).images[3] == frames.images[2]).all()
     assert (without(frames, 0).images[0] == frames.images[1]).all()
+    twice = spread(clip(4), 8)
+    assert (without(twice, 3).images[2:4] == twice.images[0]).all(), "both copies are gone"
+    assert (without(twice, 1).images[:2] == twice.images[2]).all()
     still = Frames(np.repeat(found.result.frames.images[:1], 8, 0), np.arange(8.0), np.arange(8))
     told = caption(still)
     assert np.abs(attribution(still, told).left_out).max() < 1e-3, "all alike: none is missed"
@@ -254,6 +323,11 @@ def test_flow_sees_which_way_things_go():
     made = motion(frames)
     assert made.flow.shape == made.difference.shape == (1, 64, 96, 3)
     assert made.longest_px[0] > 2
+    away = motion(
+        Frames(np.stack([texture, np.roll(texture, -3, 1)]), np.arange(2.0), np.arange(2))
+    )
+    right, left = (m.flow[0, 20:-20, 20:-20].mean((0, 1)) for m in (made, away))
+    assert right[0] > right[2] + 60 and left[2] > left[0] + 60, "red to the right, cyan to the left"
     still = motion(Frames(np.stack([texture, texture]), np.arange(2.0), np.arange(2)))
     assert (still.difference == 128).all() and still.longest_px[0] < 0.2
     with pytest.raises(InputError, match="two or more"):
@@ -270,13 +344,29 @@ def test_models_are_compared_on_the_same_frames(found: Captioned):
     assert rows[0][0].scores["colour"] == found.scores["colour"]
 
 
+def test_a_part_that_was_measured_is_named_wherever_it_is_told(tmp_path: Path):
+    film = np.random.default_rng(0).integers(0, 99, (1, 48, 64, 3), dtype=np.uint8).repeat(100, 0)
+    path = write_mp4(tmp_path / "long.mp4", film, 5)
+    where, model = ClipSettings(clip="file"), CaptionSettings(model="keyframes")
+    *_, last = run(where, SampleSettings(), model, Given(path))
+    assert isinstance(last, Captioned) and "0 to 16 s of 20 s" in last.result.text
+    rows = list(compare(["keyframes"], last.clip))
+    assert rows[0][1].text == last.result.text
+    panels.write_files(last, tmp_path)
+    held = np.load(tmp_path / "frames.npz")
+    frames = Frames(held["images"], held["times_s"], held["indices"], clip_s=float(held["clip_s"]))
+    assert caption(frames, model).text == last.result.text
+    *_, part = run(where, SampleSettings(start_s=3, end_s=8), model, Given(path))
+    assert isinstance(part, Captioned) and "3 to 8 s of 20 s" in part.result.text
+    panels.write_files(part, tmp_path)
+    assert "00:00:03,000 --> 00:00:08,000" in (tmp_path / "captions.srt").read_text()
+
+
 def test_seeds_differ_only_when_sampled(found: Captioned):
     frames = found.frames
     greedy = {caption(frames, CaptionSettings(seed=k)).text for k in range(3)}
     assert greedy == {found.result.text}
     hot = CaptionSettings(sampled=True, temperature=3.0, top_p=1.0)
-    from dataclasses import replace
-
     wild = [caption(frames, replace(hot, seed=k)).text for k in (0, 1, 2, 0)]
     assert len(set(wild)) > 1 and wild[0] == wild[3]
 
@@ -303,9 +393,35 @@ def test_words_from_outside_stay_words():
 def test_own_pictures_reach_core_in_the_order_of_their_names(tmp_path: Path):
     from PIL import Image
 
-    for k in (2, 0, 1):
-        Image.fromarray(clip().images[k]).save(tmp_path / f"{k}.png")
-    files = [str(tmp_path / f"{k}.png") for k in (2, 0, 1)]
-    made = tab.given(ClipSettings(clip="pictures"), None, files)
-    assert all((a == b).all() for a, b in zip(made.images, clip().images, strict=False))
-    assert tab.given(ClipSettings(), "x.mp4", files) == Given()
+    files = []
+    for folder, k in (("b", 10), ("c", 2), ("a", 9)):  # each upload has a folder of its own
+        files.append(tmp_path / folder / f"frame{k}.png")
+        files[-1].parent.mkdir()
+        Image.fromarray(clip(11).images[k]).save(files[-1])
+    own = ClipSettings(clip="pictures")
+    handed = tab.given(own, None, [str(file) for file in files])
+    frames = frames_for(source(own, handed), SampleSettings(), "tiny-git")
+    assert (frames.images == clip(11).images[[2, 9, 10]]).all()
+    assert tab.given(ClipSettings(), "x.mp4", ["a.png"]) == Given()
+
+
+def test_frames_are_picked_by_pressing_them():
+    assert tab.toggled("", "12") == "12"
+    assert tab.toggled("0, 12", "4") == "0, 12, 4"
+    assert tab.toggled("0, 12, 4", "12") == "0, 4"
+
+
+def test_the_meter_tells_what_the_chosen_clip_costs():
+    info = filmed(3).info
+    assert info is not None
+    chat = CaptionSettings(model="qwen3-vl-2b")
+    wide = replace(info, width=3840, height=2160, frames=500)
+    told = tab._meter(chat, SampleSettings(count=64, max_px=720), wide)
+    assert f"64 frames × {round(405 / 32) * round(720 / 32)} tokens" in told
+    assert "16 frames × 16 tokens" in tab._meter(chat, SampleSettings(count=64), info)
+
+
+def test_patches_are_ruled_as_large_as_they_are():
+    ruled = _ruled(np.zeros((720, 720, 3), np.uint8), 144)
+    assert ruled.shape[:2] == (240, 240)
+    assert np.flatnonzero(ruled[1, :, 0]).tolist() == [0, 48, 96, 144, 192]

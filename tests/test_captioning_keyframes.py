@@ -207,13 +207,11 @@ def test_dense_frames_of_a_file(tmp_path):
 
 
 def test_a_long_file_is_measured_in_part_and_says_so(tmp_path):
-    from core.video import probe
-
     film = np.repeat(seen(picture(11), 300, 300, size=(64, 48))[None], 100, 0)
     path = write_mp4(tmp_path / "long.mp4", film, 5)
     frames = keyframes.dense(path)
     assert len(frames) <= 64
-    said = sentence(measure(frames, probe(path)))
+    said = sentence(measure(frames))
     assert "measured from 0 to 16 s of 20 s" in said
     assert "the camera is still; almost nothing moves" in said
 

@@ -197,11 +197,10 @@ def test_one_frame(tmp_path):
 def test_sizes_that_only_a_header_claims(tmp_path, good):
     small = clip(tmp_path / "small.mkv", 3, codec="ffv1", pixels="bgr0", size=(72, 96))
     data = small.read_bytes()
-    wide, high = data.index(b"\xb0\x81\x60"), data.index(b"\xba\x81\x48")  # width 96, height 72
+    wide = data.index(b"\xb0\x81\x60")  # its width, 96
     huge = bytearray(data)
     huge[wide : wide + 3] = b"\xb0\x81\xff"
     (tmp_path / "other.mkv").write_bytes(huge)
-    assert high > 0
     try:
         assert sample(tmp_path / "other.mkv").images.shape[0] <= 3
     except InputError as error:
@@ -314,7 +313,7 @@ def test_a_cut_gif(tmp_path):
     (tmp_path / "cut.gif").write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     found = sample(tmp_path / "cut.gif", EVERY)
     assert 3 <= len(found) < 10 and numbers_of(found.images) == found.indices.tolist()
-    check_notes(found.notes, "cut off|")
+    check_notes(found.notes, "cut off")
 
 
 def test_time_that_runs_out(good, monkeypatch):

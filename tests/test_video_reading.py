@@ -302,6 +302,23 @@ def test_pictures_as_frames():
         frames_of([wide], fps=0)
 
 
+def test_some_of_many_pictures(tmp_path):
+    from PIL import Image
+
+    files = []
+    for k in range(9):
+        files.append(tmp_path / f"{k}.png")
+        Image.fromarray(stamped(k)).save(files[-1])
+    found = sample(files, SampleSettings(pick="hand", by_hand="7, 2", max_px=96))
+    assert numbers_of(found.images) == [2, 7] and found.times_s.tolist() == [2, 7]
+    assert (probe(files).frames, found.clip_s) == (9, 9)
+    small = sample(files, SampleSettings(count=3, max_px=64))
+    assert small.images.shape == (3, 48, 64, 3)
+    files[4].write_text("no picture")
+    with pytest.raises(InputError, match="Picture 4"):
+        sample(files, SampleSettings(count=9))
+
+
 # ---------------------------------------------------------------- picks
 
 

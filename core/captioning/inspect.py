@@ -6,7 +6,7 @@ Leaving a frame out says what would have been said without it; only that is a ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,12 +59,13 @@ def attribution(frames: Frames, result: CaptionResult, progress: Progress = sile
 
 
 def without(frames: Frames, k: int) -> Frames:
-    """The clip with frame k replaced by the one before it (the first by the second): as many
-    frames as before, since GIT counts them."""
-    images = frames.images.copy()
-    if len(images) > 1:
-        images[k] = images[k - 1 if k else 1]
-    return Frames(images, frames.times_s, frames.indices, frames.notes)
+    """The clip with frame k, wherever it stands, replaced by the one before it (the first by the
+    next one): as many frames as before, since GIT counts them."""
+    images, same = frames.images.copy(), np.flatnonzero(frames.indices == frames.indices[k])
+    before, after = same[0] - 1, same[-1] + 1
+    if before >= 0 or after < len(images):
+        images[same] = images[before if before >= 0 else after]
+    return replace(frames, images=images)
 
 
 def _attention(out: Any, frames: int, words: int) -> np.ndarray:

@@ -24,7 +24,7 @@ import numpy as np
 
 from core.captioning.tracking import after, track, warped
 from core.types import InputError
-from core.video.types import Frames, SampleSettings, VideoInfo
+from core.video.types import Frames, SampleSettings
 
 RATES_HZ, MOST = (6.0, 4.0), 64  # of `dense`: frames per second, and how many at most
 STILL, MOVED, ZOOMED, AROUND = 0.01, 0.02, 0.03, 0.05  # shares of the width, see `_camera`
@@ -97,31 +97,31 @@ class Measured:
     colours: tuple[tuple[str, float], ...]
 
 
-def dense(path: str | Path, start_s: float = 0.0) -> Frames:
-    """Frames to measure: up to 64 from start_s on, at most 320 px wide or high.
+def dense(path: str | Path, start_s: float = 0.0, end_s: float = 0.0) -> Frames:
+    """Frames to measure: up to 64 from start_s to end_s (0: the clip's end), at most 320 px wide or
+    high.
 
-    6 a second for what is left up to 10 s, 4 a second for longer clips, of which only the first 16 s
+    6 a second for what is left up to 10 s, 4 a second for longer parts, of which only the first 16 s
     are taken. Raises InputError for what isn't a clip.
     """
     from core.video import probe, sample
 
-    left_s = probe(path).duration_s - start_s
-    rate = RATES_HZ[0] if left_s * RATES_HZ[0] <= MOST else RATES_HZ[1]
-    end_s = start_s + (MOST - 0.5) / rate
-    if not end_s < start_s + left_s:  # also where the length is unknown
-        end_s = 0.0 if left_s == left_s else end_s
+    until_s = np.fmin(end_s or np.nan, probe(path).duration_s)  # NaN if nobody knows
+    rate = RATES_HZ[0] if (until_s - start_s) * RATES_HZ[0] <= MOST else RATES_HZ[1]
+    enough_s = start_s + (MOST - 0.5) / rate
+    if enough_s >= until_s:
+        enough_s = end_s
     return sample(
         path,
-        SampleSettings("fps", count=MOST, fps=rate, start_s=start_s, end_s=end_s, max_px=320),
+        SampleSettings("fps", count=MOST, fps=rate, start_s=start_s, end_s=enough_s, max_px=320),
     )
 
 
-def measure(frames: Frames, info: VideoInfo | None = None) -> Measured:
+def measure(frames: Frames) -> Measured:
     """Figures of these frames, which should be neighbours: 4 to 10 a second, 64 to 320 px wide.
 
     Larger ones are made smaller first. With fewer frames a second the camera and cuts are found
-    less surely, and figures are NaN and words empty where they are not. info says how long the
-    whole clip is.
+    less surely, and figures are NaN and words empty where they are not.
     """
     images, times_s = _small(frames.images), frames.times_s
     if (np.diff(times_s) <= 0).any():
@@ -133,14 +133,14 @@ def measure(frames: Frames, info: VideoInfo | None = None) -> Measured:
     shots = []
     for a, b in zip(starts, [*starts[1:], len(images)], strict=True):
         end_s = times_s[b] if b < len(images) else times_s[-1] + gap_s
-        if info is not None and info.duration_s > times_s[-1]:
-            end_s = min(end_s, info.duration_s)
+        if frames.clip_s > times_s[-1]:
+            end_s = min(end_s, frames.clip_s)
         steps = found.steps[a : b - 1]
         shots.append(_shot(steps, images.shape[1:3], float(times_s[a]), float(end_s), gap_s))
     moving, where, way = _motion(images, found.steps, starts, shots)
     lab = _lab(images)
     return Measured(
-        float(times_s[0]), shots[-1].end_s, info.duration_s if info else float("nan"),
+        float(times_s[0]), shots[-1].end_s, frames.clip_s,
         len(images), width, images.shape[1],
         tuple(float(times_s[i]) for i in starts[1:]), tuple(shots), moving, where, way,
         lab[..., 0].mean((1, 2)), _colours(lab),

@@ -26,8 +26,9 @@ from core.images import digest
 from core.recipe import Recipe
 from core.runtime import stage
 from core.types import Compared, InputError, Progress, silent
-from core.video import Cue, Frames, SampleSettings, VideoInfo, probe, sample, shots
+from core.video import Cue, Frames, SampleSettings, probe, sample, shots
 
+TICK_S = 1e-4  # nothing begins so soon after another
 COMPARE_HELP = {**SCORE_HELP, "seconds": ("Time", "Of one caption.", "s")}
 
 
@@ -40,7 +41,7 @@ def caption(
     progress: Progress = silent,
 ) -> CaptionResult:
     """What the model says happens in these frames; see `caption_steps`."""
-    *_, last = caption_steps(frames, settings, progress=progress)
+    *_, last = caption_steps(frames, settings, progress)
     assert isinstance(last, CaptionResult)
     return last
 
@@ -48,7 +49,6 @@ def caption(
 def caption_steps(
     frames: Frames,
     settings: CaptionSettings = CaptionSettings(),
-    info: VideoInfo | None = None,
     progress: Progress = silent,
 ) -> Iterator[CaptionStep | CaptionResult]:
     """The caption of frames (N, H, W, 3) uint8 as it grows, then the CaptionResult.
@@ -61,7 +61,7 @@ def caption_steps(
     if meter.over:
         raise InputError(meter.sentence())
     if settings.model == "keyframes":
-        yield _measured(frames, settings, info, began)
+        yield _measured(frames, settings, began)
         return
     speaker = speakers.load(settings.model, stage(progress, 0.0, 0.5))
     progress(0.5, desc="looking")
@@ -114,7 +114,7 @@ def _notes(
             f"{TITLES[settings.model]} sees {len(seen)} frames: of the {len(given)} chosen, these "
             "were taken evenly."
         )
-    if len(told.ids) >= settings.max_tokens:
+    if len(told.ids) >= _longest(settings):
         yield "The answer reached its longest length and may be cut short."
 
 
@@ -125,7 +125,7 @@ def _each_frame(
     lines: list[str] = []
     parts = []
     for k in range(len(frames)):
-        one = Frames(frames.images[k : k + 1], frames.times_s[k : k + 1], frames.indices[k : k + 1])
+        one = frames.taken(slice(k, k + 1))
         answer = speakers.speak(speaker, speaker.prepare(one, ""), settings)
         told = yield from _steps(answer, settings, began)
         parts.append(told)
@@ -141,12 +141,10 @@ def _each_frame(
     yield _result(speaker, whole, frames, settings, began, frames.notes, "\n".join(lines))
 
 
-def _measured(
-    frames: Frames, settings: CaptionSettings, info: VideoInfo | None, began: float
-) -> CaptionResult:
+def _measured(frames: Frames, settings: CaptionSettings, began: float) -> CaptionResult:
     from core.captioning import keyframes
 
-    text = keyframes.sentence(keyframes.measure(frames, info))
+    text = keyframes.sentence(keyframes.measure(frames))
     note = "This is a measurement, not a model: it knows no things, only colours and motion."
     return CaptionResult(
         settings, text, (), np.zeros(0), (), np.zeros(0, np.int64), frames, 0,
@@ -161,7 +159,8 @@ def recipe_of(frames: Frames, settings: CaptionSettings) -> Recipe:
         "from core.captioning import CaptionSettings, caption\n"
         "from core.video import Frames\n\n"
         'held = np.load("frames.npz")\n'
-        'frames = Frames(held["images"], held["times_s"], held["indices"])\n'
+        'clip_s = float(held["clip_s"])\n'
+        'frames = Frames(held["images"], held["times_s"], held["indices"], clip_s=clip_s)\n'
         "print(caption(frames, {CaptionSettings}).text)"
     )
     model = MODELS[settings.model].id if settings.model in MODELS else ""
@@ -212,13 +211,18 @@ def budget(count: int, settings: CaptionSettings, size: tuple[int, ...] = (512, 
     each = reads.tokens
     if settings.model == "qwen3-vl-2b":
         each = max(1, round(size[0] / 32)) * max(1, round(size[1] / 32))
-    words = settings.max_tokens
+    words = _longest(settings)
     if settings.model in CHAT:  # a token is about three letters; nine tell a frame's second
         words += len(settings.question) // 3 + 9 * frames
     spec = MODELS.get(settings.model)
     return Budget(
         settings.model, frames, frames * each, words, reads.context, spec.memory_gb if spec else 0.0
     )
+
+
+def _longest(settings: CaptionSettings) -> int:
+    """Tokens that an answer may have: as set, or as many as the model can say."""
+    return min(settings.max_tokens, READS[settings.model].longest or settings.max_tokens)
 
 
 # ---------------------------------------------------------------- along the clip
@@ -234,33 +238,43 @@ def captions_over_time(
 ) -> Iterator[Cue]:
     """One caption for each stretch of the clip: of window_s seconds, or 0: of each shot.
 
-    Stretches lie between the settings' in and out points; each is sampled by itself.
+    Stretches lie between the settings' in and out points; each is sampled by itself. A frame that
+    begins with a stretch is in that one alone.
     """
+    clip = Clip(Path(path), None)
     for k, (start_s, end_s) in enumerate(spans := stretches(path, sample_settings, window_s)):
         part = stage(progress, k / len(spans), (k + 1) / len(spans))
-        chosen = replace(sample_settings, pick="uniform", start_s=start_s, end_s=end_s)
-        found = caption(sample(path, chosen), settings, part)
+        chosen = replace(
+            sample_settings, pick="uniform", start_s=start_s, end_s=max(end_s - TICK_S, TICK_S)
+        )
+        found = caption(frames_for(clip, chosen, settings.model), settings, part)
         yield Cue(start_s, end_s, found.text)
 
 
 def stretches(
     path: str | Path, settings: SampleSettings, window_s: float
 ) -> list[tuple[float, float]]:
-    """(start, end) in seconds of the windows, or of the shots if window_s is 0."""
-    length = probe(path).duration_s
-    end = settings.end_s or length
+    """(start, end) in seconds of the windows, or of the shots if window_s is 0. The last window also
+    takes what is left, if that is less than half of one."""
+    start = settings.start_s
+    end = float(np.fmin(settings.end_s or np.nan, probe(path).duration_s))
     if not np.isfinite(end):
         raise InputError("This file doesn't say how long it is. Set the out point.")
+    if start >= end:
+        raise InputError(
+            f"The in point, {start:.10g} s, isn't before the end of this part, {end:.2f} s. "
+            "Choose an earlier one."
+        )
     if window_s < 0:
         raise InputError("A window can't be shorter than nothing. Choose half a second or more.")
     if window_s:
-        count = max(1, round((end - settings.start_s) / window_s))
+        count = max(1, round((end - start) / window_s))
         if count > 500:
             raise InputError(f"{count:,} windows are too many. Choose longer ones.")
-        edges = np.linspace(settings.start_s, end, count + 1)
+        inside = [start + k * window_s for k in range(1, count)]
     else:
-        inside = [at for at, _ in shots(path, settings.start_s, settings.end_s)][1:]
-        edges = np.array([settings.start_s, *inside, end])
+        inside = [at for at, _ in shots(path, start, settings.end_s)][1:]
+    edges = [start, *(at for at in inside if at < end - TICK_S), end]
     return [(float(a), float(b)) for a, b in pairwise(edges)]
 
 
@@ -296,7 +310,7 @@ def run(
     clip = source(clip_settings, given)
     frames = frames_for(clip, sample_settings, settings.model)
     yield Prepared(clip, frames)
-    for event in caption_steps(frames, settings, clip.info, progress):
+    for event in caption_steps(frames, settings, progress):
         if isinstance(event, CaptionResult):
             whole = replace(event.recipe, settings=(clip_settings, sample_settings, settings))
             event = replace(event, recipe=whole)
@@ -311,12 +325,9 @@ def frames_for(clip: Clip, settings: SampleSettings, model: str) -> Frames:
     """The frames of the clip that this model is given."""
     from core.captioning import keyframes
 
-    if clip.frames is not None:
-        return clip.frames
-    assert clip.path is not None
-    if model == "keyframes":  # motion needs neighbours, not samples
-        return keyframes.dense(clip.path, settings.start_s)
-    return sample(clip.path, settings)
+    if model == "keyframes" and clip.path is not None:  # motion needs neighbours, not samples
+        return keyframes.dense(clip.path, settings.start_s, settings.end_s)
+    return sample(clip.path or clip.pictures, settings)
 
 
 def compare(

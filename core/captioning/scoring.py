@@ -23,7 +23,7 @@ SCORE_HELP = {
     "order": ("Order", "What comes first.", ""),
     "BLEU-4": ("BLEU-4", "Runs of one to four words in common with the references.", ""),
     "ROUGE-L": ("ROUGE-L", "The longest common sequence of words.", ""),
-    "CIDEr-D": ("CIDEr-D", "Common word runs, rare ones counting more; 10 is a perfect copy.", ""),
+    "CIDEr-D": ("CIDEr-D", "Common word runs, rare ones counting more; at most 10.", ""),
 }
 
 

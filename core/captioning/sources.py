@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from core.scenes.language import captions
 from core.scenes.plot import plot
 from core.scenes.story import story
 from core.types import InputError, Settings, setting
-from core.video import Frames, VideoInfo, frames_of, probe, write_mp4
+from core.video import VideoInfo, probe, write_mp4
 
 CORPUS = 40  # stories
+_FILMING = (
+    threading.Lock()
+)  # a page asks twice when it opens: for the player, and for its first run
 FILMED = StorySettings(frames=16, size_px=128)
 
 
@@ -41,20 +45,20 @@ class ClipSettings(Settings):
 
 @dataclass(frozen=True)
 class Given:
-    """What the person handed in: a file, or pictures (H, W, 3) uint8 as frames."""
+    """What the person handed in: a file, or pictures as frames, files or (H, W, 3) uint8."""
 
     path: str | Path | None = None
-    images: tuple[np.ndarray, ...] = ()
+    images: tuple[str | Path | np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip to look at: a file with its facts, or frames alone. references are true captions,
-    where these are known."""
+    """A clip to look at: a file with its facts, or pictures. references are true captions, where
+    these are known."""
 
     path: Path | None
     info: VideoInfo | None
-    frames: Frames | None = None
+    pictures: tuple[str | Path | np.ndarray, ...] = ()
     references: tuple[str, ...] = ()
 
 
@@ -65,19 +69,26 @@ def source(settings: ClipSettings, given: Given = Given()) -> Clip:
     if settings.clip == "pictures":
         if not given.images:
             raise InputError("There are no pictures yet. Add two or more, in the order of time.")
-        return Clip(None, None, frames_of(given.images))
+        if len(given.images) > 1 or isinstance(given.images[0], np.ndarray):
+            return Clip(None, None, given.images)
+        return Clip(Path(given.images[0]), probe(given.images[0]))  # it may move by itself
     if given.path is None:
         raise InputError("There is no video yet. Upload one, record one, or choose a story.")
     return Clip(Path(given.path), probe(given.path))
 
 
-@functools.lru_cache(maxsize=32)
 def filmed(seed: int, split: str = "train") -> Clip:
     """The story of this seed, among those that no model was trained on, as a film of 2 s."""
+    with _FILMING:
+        return _filmed(seed, split)
+
+
+@functools.lru_cache(maxsize=32)
+def _filmed(seed: int, split: str) -> Clip:
     made = story(HELD_OUT + seed, StorySettings(**{**vars(FILMED), "split": split}))
     path = Path(_folder().name) / f"story-{seed}-{split}.mp4"
     write_mp4(path, made.frames, fps=FILMED.frames / FILMED.seconds)
-    return Clip(path, probe(path), None, made.captions)
+    return Clip(path, probe(path), references=made.captions)
 
 
 @functools.cache

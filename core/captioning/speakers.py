@@ -15,6 +15,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Generator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 INSTEAD = "tiny-git works without it"
+_CHANCE = threading.Lock()  # torch has one stream of chance for all threads
 KEPT = 5  # likeliest tokens that are remembered at each place
 
 Inputs = Mapping[str, Any]
@@ -68,9 +70,7 @@ def spread(frames: Frames, count: int) -> Frames:
     chosen = (
         np.arange(count) * n // count if n < count else np.linspace(0, n - 1, count).round()
     ).astype(int)
-    return Frames(
-        frames.images[chosen], frames.times_s[chosen], frames.indices[chosen], frames.notes
-    )
+    return frames.taken(chosen)
 
 
 # ---------------------------------------------------------------- loading
@@ -264,7 +264,8 @@ def speak(
 
     def work() -> None:
         try:
-            with torch.inference_mode(), torch.random.fork_rng():
+            alone = _CHANCE if settings.sampled else nullcontext()
+            with alone, torch.inference_mode(), torch.random.fork_rng():
                 torch.manual_seed(settings.seed)
                 heard.put(speaker.net.generate(**inputs, **how))
         except BaseException as error:  # raised where the answer is read

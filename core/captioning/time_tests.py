@@ -28,6 +28,7 @@ CHANGES = {
     "shuffled": "Shuffled",
     "frozen": "Frozen on the middle frame",
 }
+ALIKE = 0.5  # of 255: clips that differ by less in the mean are one
 LESS_LIKELY = 0.2  # nats a word: from here on, what was said counts as less likely
 
 
@@ -59,9 +60,12 @@ class TimeTests:
 
 def changed(frames: Frames, seed: int = 0) -> dict[str, Frames]:
     """The clips of CHANGES. Times stay in order: it is the pictures that are moved."""
-    n = len(frames)
-    if n < 3:
-        raise InputError(f"{n} frames have no order to test. Choose three or more.")
+    n, different = len(frames), len(np.unique(frames.indices))
+    if different < 3:
+        raise InputError(
+            f"{different} frame{'s have' if different > 1 else ' has'} no order to test. "
+            "Choose three or more."
+        )
     rng = np.random.default_rng(seed)
     mixed = rng.permutation(n)
     while (mixed == np.arange(n)).all() or (mixed == np.arange(n)[::-1]).all():
@@ -98,7 +102,16 @@ def time_tests(
         heard, _ = speakers.log_chances(speaker, inputs, captions["forwards"].ids)
         likelihood[name] = float(heard.mean())
     texts = {name: found.text for name, found in captions.items()}
-    return TimeTests(captions, clips, likelihood, judged(texts, likelihood))
+    verdicts = judged(texts, likelihood)
+    for name in verdicts:
+        if _alike(clips["forwards"], clips[name]):
+            verdicts[name] = None, "These frames are all alike: this can't change anything."
+    return TimeTests(captions, clips, likelihood, verdicts)
+
+
+def _alike(a: Frames, b: Frames) -> bool:
+    """Whether the two clips show the same, up to what packing a film changes."""
+    return float(np.abs(a.images.astype(np.int16) - b.images).mean()) < ALIKE
 
 
 def judged(

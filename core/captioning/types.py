@@ -67,15 +67,17 @@ MODELS = {
 @dataclass(frozen=True)
 class Reads:
     """How a model takes frames in: how many exactly (0: as many as there are), tokens of one frame,
-    and how many tokens it can hold (0: pictures don't count)."""
+    how many tokens it can hold (0: pictures don't count), and how many it can answer (0: as many as
+    it is asked for)."""
 
     frames: int
     tokens: int
     context: int
+    longest: int = 0
 
 
 READS = {
-    "tiny-git": Reads(8, 17, 0),  # 4×4 patches of 16 px and one for the whole
+    "tiny-git": Reads(8, 17, 0, 38),  # 4×4 patches of 16 px and one for the whole
     "git-vatex": Reads(6, 197, 0),  # 14×14 and one
     "smolvlm2-256m": Reads(0, 64, 8192),
     "smolvlm2-500m": Reads(0, 64, 8192),

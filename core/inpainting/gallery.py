@@ -19,11 +19,7 @@ from core.inpainting.run import inpaint
 from core.inpainting.types import InpaintSettings
 from core.types import InputError
 
-WORK_PX, SHOWN_PX, GAP_PX = (
-    512,
-    360,
-    8,
-)  # a photo's side as it is filled, as it is shown; between two
+WORK_PX, SHOWN_PX, GAP_PX = 512, 360, 8  # a photo's side as filled, as shown; between two
 MOST_BYTES = 400_000
 
 

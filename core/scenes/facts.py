@@ -58,9 +58,10 @@ def agreement(told: Facts, truth: Facts) -> dict[str, float]:
     fits = [_compared(events, truth.events) for events in orders]
     totals = [sum(sum(marks) for marks in fit.values()) for fit in fits]
     best = int(np.argmax(totals))
+    in_order = told.events == truth.events or (len(totals) > 1 and totals[0] > totals[1])
     scores = {kind: float(np.mean(marks)) for kind, marks in fits[best].items() if marks}
     if len(truth.events) > 1:
-        scores["order"] = float(best == 0 and len(told.events) == len(truth.events))
+        scores["order"] = float(in_order and len(told.events) == len(truth.events))
     return scores
 
 

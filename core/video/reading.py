@@ -17,6 +17,7 @@ from core.types import InputError, Progress, silent
 from core.video.facts import listed
 from core.video.picks import choose, part, shot_bounds
 from core.video.source import Source, open_source
+from core.video.stills import Stills
 from core.video.types import Frames, SampleSettings, VideoInfo
 
 LIMIT_S = 120.0  # of waiting for one clip; long, since a busy machine is slow
@@ -24,12 +25,16 @@ SCAN_LIMIT_S = 300.0  # where frames must be looked through to choose
 MOST_BYTES = 1 << 30  # of frames given back
 
 
+Footage = str | Path | Sequence[str | Path | np.ndarray]  # a file, or pictures, one a second
+
+
 @contextmanager
-def opened(path: str | Path, limit_s: float) -> Iterator[Source]:
+def opened(path: Footage, limit_s: float) -> Iterator[Source]:
     """An open clip that is closed at the end. Raises InputError, also when time runs out."""
     source = None
     try:
-        source = open_source(path, limit_s)
+        files = path is None or isinstance(path, str | Path)
+        source = open_source(path, limit_s) if files else Stills(path)
         yield source
     except TimeoutError:
         raise InputError(
@@ -40,17 +45,18 @@ def opened(path: str | Path, limit_s: float) -> Iterator[Source]:
             source.close()
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: Footage) -> VideoInfo:
     """Facts of a clip. One frame is decoded. Raises InputError for what isn't a clip."""
     with opened(path, LIMIT_S) as source:
         return replace(source.info, notes=tuple(source.notes))
 
 
 def sample(
-    path: str | Path, settings: SampleSettings = SampleSettings(), *, progress: Progress = silent
+    path: Footage, settings: SampleSettings = SampleSettings(), *, progress: Progress = silent
 ) -> Frames:
     """At most settings.count frames, chosen as the settings say, in the order of time.
 
+    path: a file, or pictures (files or arrays) that are shown for a second each.
     A frame that can't be decoded is replaced by the next one, and a note says so. Raises
     InputError for what isn't a clip, or when the chosen part or numbers aren't in it.
     """
@@ -65,7 +71,7 @@ def sample(
         return _taken(source, numbers, settings.max_px, notes, progress, 0.7 if scan else 0.1)
 
 
-def thumbnails(path: str | Path, count: int = 24, max_px: int = 160) -> Frames:
+def thumbnails(path: Footage, count: int = 24, max_px: int = 160) -> Frames:
     """Small pictures of the whole clip to pick from: keyframes where possible, as they are cheap."""
     settings = SampleSettings(count=count, max_px=max_px)
     with opened(path, LIMIT_S) as source:
@@ -132,6 +138,7 @@ def _taken(
         np.array([p.time_s for p in found], np.float64),
         np.array([p.number for p in found], np.int64),
         (*source.notes, *notes),
+        info.duration_s,
     )
 
 
@@ -140,40 +147,11 @@ def frames_of(images: Sequence[np.ndarray], fps: float = 1.0) -> Frames:
 
     images: whatever `core.images.as_rgb` takes. Raises InputError for none, or no pictures.
     """
-    from core.images import as_rgb
-
-    if not 0 < fps <= 1000:
-        raise InputError(f"{fps:g} frames per second can't be shown. Choose 0.1 to 60.")
-    if images is None or len(images) == 0:
-        raise InputError("There are no pictures. Choose at least one.")
-    pictures = [as_rgb(image, f"Picture {k}") for k, image in enumerate(images)]
-    height, width = pictures[0].shape[:2]
-    if len(pictures) * height * width * 3 > MOST_BYTES:
+    source = Stills(images, fps)
+    width, height = source.size
+    if len(images) * height * width * 3 > MOST_BYTES:
         raise InputError(
-            f"{len(pictures)} pictures of {width}×{height} px are too many at once. "
+            f"{len(images)} pictures of {width}×{height} px are too many at once. "
             "Make them smaller, or choose fewer."
         )
-    unlike = [k for k, picture in enumerate(pictures) if picture.shape != pictures[0].shape]
-    notes = ()
-    if unlike:
-        notes = (
-            f"{len(unlike)} of {len(pictures)} pictures have another size than the first "
-            f"({width}×{height} px): they are fitted into it, on black.",
-        )
-    fitted_ones = np.stack([_fitted_into(p, width, height) for p in pictures])
-    return Frames(fitted_ones, np.arange(len(pictures)) / fps, np.arange(len(pictures)), notes)
-
-
-def _fitted_into(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The whole picture, as large as fits, in the middle of a black one."""
-    import cv2
-
-    if image.shape[:2] == (height, width):
-        return image
-    factor = min(width / image.shape[1], height / image.shape[0])
-    w, h = (max(1, round(side * factor)) for side in (image.shape[1], image.shape[0]))
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    ground = np.zeros((height, width, 3), np.uint8)
-    x, y = (width - w) // 2, (height - h) // 2
-    ground[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=how)
-    return ground
+    return _taken(source, np.arange(len(images)), max(width, height), [], silent, 0.0)

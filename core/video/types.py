@@ -6,7 +6,7 @@ are not index / rate, so a frame always carries its own second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,12 +88,14 @@ class Frames:
 
     images (N, H, W, 3) uint8 sRGB; times_s (N,) float64, presentation times from the clip's start;
     indices (N,) int64, their numbers in the file, from 0. notes: what could not be decoded.
+    clip_s: how long the whole clip is, NaN if unknown.
     """
 
     images: np.ndarray
     times_s: np.ndarray
     indices: np.ndarray
     notes: tuple[str, ...] = ()
+    clip_s: float = float("nan")
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -106,6 +108,13 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def taken(self, which: np.ndarray | slice) -> Frames:
+        """Some of them, by their places here."""
+        return replace(
+            self, images=self.images[which], times_s=self.times_s[which],
+            indices=self.indices[which],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
