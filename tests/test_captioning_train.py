@@ -299,7 +299,8 @@ def test_measuring_again_gives_what_the_card_says():
 
     speaker = speakers.load("tiny-git")
     held = clips(range(world.HELD_OUT, world.HELD_OUT + 40))
-    told, true = measure.say(speaker.net, speaker.words, held["frames"]), held["told"][:, 0].tolist()
+    told = measure.say(speaker.net, speaker.words, held["frames"])
+    true = held["told"][:, 0].tolist()
     found = measure.facts_right(told, true)
     for kind, share in _shipped("measured.json")["held out"].items():
         count = sum(kind in measure.fact_scores(text, text) for text in true)
