@@ -1,46 +1,43 @@
-"""The Inpainting tab: a picture, what is to go, and what is put in its place. Its panels are in
-inpainting_panels.py and inpainting_inside.py, its mask tools in inpainting_masks.py."""
+"""The Inpainting tab: a picture, what is to go, and what is put in its place. Its input is in
+inpainting_input.py, its mask tools in inpainting_masks.py, its panels in inpainting_panels.py and
+inpainting_inside.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
-from core import images, runtime
-from core.diffusion import MODELS
-from core.diffusion.loading import missing
+from core import runtime
 from core.inpainting.run import Filled, run
-from core.inpainting.sources import BORDERS, Given, SourceSettings, source
+from core.inpainting.sources import BORDERS, SourceSettings, source
 from core.inpainting.types import DIFFUSION, USES, InpaintSettings, InpaintStep
-from core.types import InputError
 from demos import inpainting_panels as panels
 from demos import ui
+from demos.inpainting_input import KINDS, Controls, by_link, draw_input, fitting, given, token
 from demos.inpainting_inside import Inside
 from demos.inpainting_masks import Tools, painted_on
 from demos.widgets.mask_editor import MaskEditor
-from demos.widgets.photo import photo
 
-KINDS = (SourceSettings, InpaintSettings)
 REDRAWN = ("hole_picture", "hole_scene", "hole_mask", "hole_object", "hole_grow_px", "hole_seed",
            *BORDERS)  # fmt: skip
 EVERYDAY = ("radius_px", "patch_px", "iterations", "prompt", "steps", "guidance", "strength",
             "jumps", "seed")  # fmt: skip
+FOR_ALL = ("method", "feather_px")  # the settings that no method leaves unread
 
 
 def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
     """Draw the tab; `run` is core.inpainting.run.run, or a test's fake of it."""
-    made = ui.Controls(*KINDS)
+    made = Controls(*KINDS)
     state = gr.State(None)
 
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             with gr.Row():
                 made.draw("hole_picture", "hole_mask")
-            picture = _input(made)
+            picture = draw_input(made)
             editor = MaskEditor()
             tools = Tools(made, picture, editor)
         with gr.Column(scale=5, min_width=320):
@@ -51,6 +48,7 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
             with gr.Accordion("Settings of this method", open=False):
                 made.draw(*EVERYDAY)
                 made.draw_rest()
+            preview = ui.text(elem_classes="preview")
             headline = ui.text(elem_classes="headline")
             shown = ui.text()
 
@@ -61,18 +59,21 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
     take = ui.TakeAway("inpainting")
     ui.lesson("inpainting")
 
-    outputs = [state, headline, shown, scores, *inside.outputs, *take.outputs]
+    outputs = [state, preview, headline, shown, scores, *inside.outputs, *take.outputs]
 
     def work(path: str | None, painted: dict | None, *values: Any) -> Iterator:
         where, settings = made.read(values)
         gpu = settings.method in DIFFUSION and settings.method != "repaint"
-        yield from runtime.stream(run, where, settings, given(where, path, painted), gpu=gpu)
+        yield from panels.sparse(
+            runtime.stream(run, where, settings, given(where, path, painted), gpu=gpu)
+        )
 
     def show(found: InpaintStep | Filled) -> dict:
         if isinstance(found, InpaintStep):
-            return {shown: panels.preview(found)}
+            return {preview: panels.preview(found)}  # what stands below stays as it is
         return {
             state: found,
+            preview: "",
             headline: panels.headline(found),
             shown: panels.before_after(found),
             scores: panels.score_text(found),
@@ -89,69 +90,41 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
 
     # What is hidden is shown as soon as anything it depends on changes, and can be painted over.
 
-    def draw_hole(path: str | None, *values: Any) -> dict:
-        where, _ = made.read(values)
-        try:
-            found = source(where, given(where, path, None))
-        except InputError:  # nothing was handed in yet: nothing to show
+    def draw(where: SourceSettings, path: str | None) -> dict:
+        if where.hole_picture == "picture" and not path:  # nothing was handed in yet
             return {editor: MaskEditor.value_of(None)}
-        return {editor: painted_on(found.picture, found.mask)}
+        found = source(where, given(where, path, None))
+        return {editor: painted_on(found.picture, found.mask, token(where, path))}
+
+    def draw_hole(path: str | None, painted: dict | None, *values: Any) -> dict:
+        where, _ = made.read(values)
+        if painted and painted.get("made_for") == token(
+            where, path
+        ):  # there already, and painted on
+            return {}
+        return draw(where, path)
 
     again = [made.widgets[name].change for name in REDRAWN] + [picture.change]
-    gr.on(again, ui.guard(draw_hole, job.status), [picture, *made.inputs], [job.status, editor],
+    gr.on(again, ui.guard(draw_hole, job.status), inputs, [job.status, editor],
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
-    ui.on_open(ui.guard(draw_hole, job.status), [picture, *made.inputs], [job.status, editor])
 
+    opened = by_link(lambda where, _: draw(fitting(where), None))
+    ui.on_open(ui.guard(opened, job.status), [], [job.status, editor])
+    _follow(made)
+
+
+def _follow(made: ui.Controls) -> None:
+    """Show the settings that the method reads, and what it is."""
     method = made.widgets["method"]
-    used = [made.widgets[name] for name in EVERYDAY]
-    method.change(
-        lambda key: [gr.update(visible=name in USES[key]) for name in EVERYDAY], method, used,
-        **ui.QUIET,
-    )  # fmt: skip
-    method.change(lambda key: gr.Dropdown(info=_about(key)), method, method, **ui.QUIET)
+    names = [f.name for f in fields(InpaintSettings) if f.name not in FOR_ALL]
+    places = [method, *(made.widgets[name] for name in names)]
 
+    def follow(key: str) -> dict:
+        seen = {made.widgets[name]: gr.update(visible=name in USES[key]) for name in names}
+        return {method: gr.Dropdown(info=panels.about(key)), **seen}
 
-def given(where: SourceSettings, path: str | None, painted: dict | None) -> Given:
-    """What the person handed in, as far as this source uses it."""
-    own = where.hole_picture == "picture"
-    found = Given(images.load(path) if own and path else None)
-    if not painted:
-        return found
-    width, height = painted["size"]
-    mask = MaskEditor.mask_of(painted)
-    return replace(found, mask=np.zeros((height, width), bool) if mask is None else mask)
-
-
-def _about(key: str) -> str:
-    """What fills the hole, and what is missing for it."""
-    told = panels.ABOUT[key]
-    if key in MODELS:
-        told = f"{MODELS[key].note} {missing(key, task='inpaint')}"
-    return told.strip()
-
-
-def _input(made: ui.Controls) -> Any:
-    """A scene and its object, or a picture of one's own; the new border, if there is to be one."""
-    with gr.Row() as scene:
-        made.draw("hole_scene", "hole_object")
-    own = photo("Picture", visible=False)
-    with gr.Row(visible=False) as border:
-        made.draw(*BORDERS)
-
-    def arrange(chosen: str, mask: str) -> dict:
-        return {
-            scene: gr.Row(visible=chosen not in ("photo", "picture")),
-            made.widgets["hole_scene"]: gr.update(visible=chosen == "scene"),
-            made.widgets["hole_object"]: gr.update(visible=mask == "object"),
-            own: gr.Image(visible=chosen == "picture"),
-            border: gr.Row(visible=mask == "border"),
-        }
-
-    asked = [made.widgets["hole_picture"], made.widgets["hole_mask"]]
-    places = [scene, made.widgets["hole_scene"], made.widgets["hole_object"], own, border]
-    gr.on([widget.change for widget in asked], arrange, asked, places, **ui.QUIET)
-    ui.on_open(arrange, asked, places)
-    return own
+    method.change(follow, method, places, **ui.QUIET)
+    ui.on_open(by_link(lambda _, settings: follow(settings.method)), [], places)
 
 
 demo = ui.Demo(

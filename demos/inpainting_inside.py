@@ -13,7 +13,7 @@ import numpy as np
 from core import runtime
 from core.inpainting import inpaint
 from core.inpainting.deep_prior import best_stop
-from core.inpainting.painted import in_latent
+from core.inpainting.painted import MANNERS, in_latent
 from core.inpainting.patch import PatchStep
 from core.inpainting.repaint import places
 from core.inpainting.run import Filled
@@ -92,7 +92,7 @@ def _patches(found: Filled) -> str:
         inside = step.inside
         assert isinstance(inside, PatchStep)
         title = f"Level {inside.level}, round {inside.round}"
-        rows.append((large(_offsets(inside.offsets, found.result.mask)), title))
+        rows.append((large(_offsets(inside, found.result.mask)), title))
     return (
         _note(
             "Each hidden pixel's patch has a partner outside the hole; its offset is shown as a "
@@ -105,12 +105,11 @@ def _patches(found: Filled) -> str:
     )
 
 
-def _offsets(offsets: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _offsets(step: PatchStep, mask: np.ndarray) -> np.ndarray:
     """The offset field around the hole, (h, w, 3) uint8; grey where nothing is hidden."""
-    near = crop(mask)
-    factor = round(mask.shape[0] / offsets.shape[0])
-    part = tuple(slice(s.start // factor, -(-s.stop // factor)) for s in near)
-    return flow_colours(offsets[part])
+    factor = 2**step.level
+    part = tuple(slice(s.start // factor, -(-s.stop // factor)) for s in crop(mask))
+    return flow_colours(step.offsets[part])
 
 
 def _prior(found: Filled) -> str:
@@ -148,6 +147,10 @@ def _diffusion(found: Filled, progress: Progress) -> str:
         f"A latent place is {factor}×{factor} px. It is painted anew if any pixel under it is hidden: "
         f"{seen.mean():.1%} of the pixels are {coarse.mean():.1%} of the places."
     ) + markup.pictures(rows, least_px=180)
+    if result.settings.method in MANNERS and not MANNERS[result.settings.method].strength:
+        return text + _note(
+            "This model has no strength to compare: its hole always begins as noise alone."
+        )
     shown = [
         (large(one.image[near]), f"Strength {one.settings.strength:g}")
         for one in _strengths(found, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,34 @@ import numpy as np
 
 from core import figures
 from core.inpainting import hub_masks, masks
-from core.inpainting.sources import Given, Source, source
+from core.inpainting.sources import Given, source
 from core.inpainting.windows import box
 from core.types import InputError
 from demos import ui
+from demos.inpainting_input import token
 from demos.widgets.mask_editor import SMALL, MaskEditor
 
 GivenBy = Callable[..., Given]
 
 
-def painted_on(image: np.ndarray, mask: np.ndarray | None) -> dict | None:
-    """The editor's value; a large picture stays a file, so that it doesn't travel with each event."""
-    if image.shape[0] * image.shape[1] <= SMALL:
-        return MaskEditor.value_of(image, mask)
-    path = figures.write_png(image, ui.folder() / "picture.png")
-    return MaskEditor.value_of(image, mask, ui.address(path))
+def painted_on(image: np.ndarray, mask: np.ndarray | None, made_for: str) -> dict | None:
+    """The editor's value; a large picture stays a file, so that it doesn't travel with each event.
+    made_for: see inpainting_input.token."""
+    url = None
+    if image.shape[0] * image.shape[1] > SMALL:
+        url = ui.address(figures.write_png(image, ui.folder() / "picture.png"))
+    return MaskEditor.value_of(image, mask, url, made_for)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a tool works on: picture (H, W, 3) uint8, mask (H, W) bool as it is painted now, the box
+    x0, y0, x1, y1 px of the last stroke, or None, and the token of all that."""
+
+    picture: np.ndarray
+    mask: np.ndarray
+    last: tuple[float, float, float, float] | None
+    made_for: str
 
 
 class Tools:
@@ -51,7 +65,8 @@ class Tools:
             with gr.Tab("Cut out"):
                 gr.Markdown(
                     "Paint roughly over a thing. GrabCut keeps what stands out in the box around "
-                    "your paint; Segment Anything (hub) takes what its middle lies on."
+                    "your paint; Segment Anything (hub) takes what the middle of your last stroke "
+                    "lies on."
                 )
                 with gr.Row():
                     self.cut = gr.Button("GrabCut", size="sm", min_width=100)
@@ -68,48 +83,50 @@ class Tools:
     def wire(self, given: GivenBy, status: Any) -> None:
         inputs = [self.picture, self.editor, *self.made.inputs]
 
-        def found(
-            path: str | None, painted: dict | None, *values: Any
-        ) -> tuple[Source, np.ndarray]:
-            """The picture, and the mask as it is painted now."""
+        def found(path: str | None, painted: dict | None, *values: Any) -> _Found:
             where, _ = self.made.read(values)
-            seen = source(where, given(where, path, painted))
+            handed = given(where, path, painted)
+            seen = source(where, handed)
             empty = np.zeros(seen.picture.shape[:2], bool)
-            return seen, empty if seen.mask is None else seen.mask
+            last = None if handed.mask is None else MaskEditor.last_of(painted)
+            mask = empty if seen.mask is None else seen.mask
+            return _Found(seen.picture, mask, last, token(where, path))
 
         def on(event: Any, make: Callable[..., np.ndarray], *more: Any) -> None:
-            """make(picture, mask, *values of more) is the new mask."""
+            """make(found, *values of more) is the new mask."""
 
             def handler(*values: Any) -> dict:
-                seen, mask = found(*values[len(more) :])
-                new = make(seen.picture, mask, *values[: len(more)])
-                return {self.editor: painted_on(seen.picture, new)}
+                seen = found(*values[len(more) :])
+                new = make(seen, *values[: len(more)])
+                return {self.editor: painted_on(seen.picture, new, seen.made_for)}
 
             event(ui.guard(handler, status), [*more, *inputs], [status, self.editor], **ui.QUIET)
 
-        on(self.grow.click, lambda _, mask, px: masks.grown(mask, px), self.px)
-        on(self.shrink.click, lambda _, mask, px: masks.grown(mask, -px), self.px)
+        on(self.grow.click, lambda seen, px: masks.grown(seen.mask, px), self.px)
+        on(self.shrink.click, lambda seen, px: masks.grown(seen.mask, -px), self.px)
         on(self.by_colour.click, _by_colour, self.colour, self.tolerance)
-        on(self.cut.click, lambda image, mask: masks.grab_cut(image, _box(mask)))
-        on(self.click.click, lambda image, mask: hub_masks.click(image, *_middle(mask)))
+        on(self.cut.click, lambda seen: masks.grab_cut(seen.picture, _box(seen.mask)))
+        on(self.click.click, lambda seen: hub_masks.click(seen.picture, *_middle(seen)))
         on(
             self.by_words.click,
-            lambda image, _, words: hub_masks.by_words(image, words),
+            lambda seen, words: hub_masks.by_words(seen.picture, words),
             self.words,
         )
         on(self.file.upload, _read, self.file)
 
         def save(*values: Any) -> dict:
-            _, mask = found(*values)
-            white = np.where(mask, 255, 0).astype(np.uint8)
+            white = np.where(found(*values).mask, 255, 0).astype(np.uint8)
             path = figures.write_png(np.dstack([white] * 3), ui.folder() / "mask.png")
             return {self.saved: gr.File(str(path), visible=True)}
 
         self.save.click(ui.guard(save, status), inputs, [status, self.saved], **ui.QUIET)
 
 
-def _by_colour(image: np.ndarray, _: np.ndarray, colour: str, tolerance: float) -> np.ndarray:
-    return masks.by_colour(image, _rgb(colour), tolerance)
+def _by_colour(seen: _Found, colour: str, tolerance: float) -> np.ndarray:
+    mask = masks.by_colour(seen.picture, _rgb(colour), tolerance)
+    if not mask.any():
+        raise InputError("No pixel has this colour. Raise the tolerance, or choose another colour.")
+    return mask
 
 
 def _rgb(colour: str) -> tuple[int, ...]:
@@ -120,8 +137,14 @@ def _rgb(colour: str) -> tuple[int, ...]:
     return tuple(round(float(part)) for part in parts[:3])
 
 
-def _read(image: np.ndarray, _: np.ndarray, path: str) -> np.ndarray:
-    return masks.read_mask(Path(path), (image.shape[1], image.shape[0]))
+def _read(seen: _Found, path: str) -> np.ndarray:
+    mask = masks.read_mask(Path(path), (seen.mask.shape[1], seen.mask.shape[0]))
+    if not mask.any():
+        raise InputError(
+            "This mask has nothing white in it: all its pixels are darker than half. Save what is "
+            "to be filled as white, 255 and not 1."
+        )
+    return mask
 
 
 def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
@@ -131,6 +154,7 @@ def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
     return columns.start, rows.start, columns.stop, rows.stop
 
 
-def _middle(mask: np.ndarray) -> tuple[float, float]:
-    x0, y0, x1, y1 = _box(mask)
+def _middle(seen: _Found) -> tuple[float, float]:
+    """Of what was painted last; of all that is masked, where nobody has painted."""
+    x0, y0, x1, y1 = seen.last or _box(seen.mask)
     return (x0 + x1) / 2, (y0 + y1) / 2

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from core import figures, runtime
-from core.inpainting.run import COMPARE_HELP, Filled, seeds, spread
+from core import figures, images, models, runtime
+from core.diffusion import MODELS
+from core.diffusion.loading import missing
+from core.inpainting import MODELS as NETS
+from core.inpainting import lama
+from core.inpainting.painted import frame_of
+from core.inpainting.run import COMPARE_HELP, Filled, seeds, spread, worded
 from core.inpainting.run import compare as run_compare
 from core.inpainting.scoring import SCORE_HELP
 from core.inpainting.sources import Source, source
@@ -27,6 +34,7 @@ from demos.markup import large
 TINT = np.array((255, 45, 85), np.float32)  # of what is hidden
 MARGIN = 0.5  # around the hole where it is shown large, in its own lengths
 GAIN = 4  # of differences, to be seen
+PREVIEW_PX, PREVIEW_S = 800, 0.5  # the longer side of a preview, and the time between two
 ABOUT = {
     "patch": "Copies pieces from the rest of the picture. For photos.",
     "telea": "Carries colours in from the edge: quick, smooth.",
@@ -42,6 +50,18 @@ def name(method: str) -> str:
     return METHODS[method].partition(" (")[0]
 
 
+def about(method: str) -> str:
+    """What fills the hole; of a model from the hub also what it takes, or what is missing for it."""
+    told, spec = ABOUT.get(method, ""), {**NETS, **MODELS}.get(method)
+    if spec is None:
+        return told
+    if method in MODELS:
+        lacking = missing(method, task="inpaint")
+    else:
+        lacking = models.missing(spec, instead=lama.INSTEAD)
+    return f"{told} {spec.note} {lacking or spec.about + '.'}".strip()
+
+
 def tinted(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The picture with what is hidden in colour."""
     seen = image.astype(np.float32)
@@ -50,7 +70,22 @@ def tinted(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def preview(step: InpaintStep) -> str:
-    return markup.pictures([(large(step.image), f"Step {step.step} of {step.total}")])
+    """The whole picture, a large one reduced: steps are many."""
+    small, _ = images.fit(step.image, PREVIEW_PX)
+    return markup.pictures([(large(small), f"Step {step.step} of {step.total}")])
+
+
+def sparse(events: Generator[Any, None, None]) -> Iterator[Any]:
+    """The events, with a step only every PREVIEW_S seconds, and the result once, in Done."""
+    shown = time.perf_counter()
+    with closing(events):
+        for event in events:
+            if isinstance(event, runtime.Part):
+                soon = time.perf_counter() - shown < PREVIEW_S
+                if soon or not isinstance(event.value, InpaintStep):
+                    continue
+                shown = time.perf_counter()
+            yield event
 
 
 def headline(found: Filled) -> str:
@@ -113,14 +148,15 @@ def score_text(found: Filled) -> str:
             "intact picture: choose strokes, a box or an object of a scene under Hidden.</div>"
         )
     if result.autoencoder is not None:
-        lost = psnr(result.autoencoder, source.picture)
+        part = frame_of(result.mask, result.settings).part
+        alone, seen = result.autoencoder[part], source.picture[part]
         text += (
             f'<div class="note">A diffusion model paints in a latent. Its autoencoder alone would '
-            f"have brought the whole picture back at {lost:.1f} dB; therefore only the hole is taken "
-            "from it.</div>"
+            f"have brought the part that the model worked on back at {psnr(alone, seen):.1f} dB; "
+            "therefore only the hole is taken from it.</div>"
         ) + markup.pictures(
-            [(large(result.autoencoder), "Through the autoencoder alone"),
-             (large(difference(result.autoencoder, source.picture)),
+            [(large(alone), "That part, through the autoencoder alone"),
+             (large(difference(alone, seen)),
               f"What that would have changed, {GAIN} times")],
             least_px=230,
         )  # fmt: skip
@@ -153,7 +189,7 @@ class Comparison:
             seen = source(where, given(where, path, painted))
             if seen.mask is None:
                 raise InputError("Nothing is hidden yet. Paint over what should go.")
-            return seen, settings
+            return seen, worded(settings, seen.words)
 
         def by_methods(chosen: list[str], path: str | None, painted: dict | None, *values: Any):
             seen, settings = found(path, painted, values)

@@ -24,6 +24,7 @@ from core.inpainting import (
     inpaint,
     inpaint_steps,
     lama,
+    membrane,
     score,
 )
 from core.inpainting import run as running
@@ -40,6 +41,7 @@ from core.inpainting.run import (
     seeds,
     source,
     spread,
+    worded,
 )
 from core.inpainting.scoring import energy, seam
 from core.inpainting.sources import BORDERS, objects
@@ -156,6 +158,15 @@ def test_biharmonic_says_what_is_too_large() -> None:
     mask[10:-10, 10:-10] = True
     with pytest.raises(InputError, match=r"in one piece.*Choose another method"):
         inpaint(image, mask, by("biharmonic"))
+
+
+@pytest.mark.parametrize("method", ["patch", "deep-prior"])
+def test_a_hole_beyond_all_memory_is_told(method: str) -> None:
+    side = math.isqrt(membrane.MOST_PX) + 1
+    image, mask = np.zeros((side + 9, side + 9, 3), np.uint8), np.zeros((side + 9,) * 2, bool)
+    mask[4 : side + 4, 4 : side + 4] = True
+    with pytest.raises(InputError, match=r"smaller hole.*Telea"):
+        next(iter(inpaint_steps(image, mask, by(method))))
 
 
 def test_masks_of_0_and_255() -> None:
@@ -314,6 +325,8 @@ def test_scores_by_hand() -> None:
     assert score(lighter, off, mask, lighter)["outside"] == 0
     with pytest.raises(InputError, match="differ in size"):
         score(truth[1:], truth, mask)
+    grey = np.where(mask, 255, 0).astype(np.uint8)
+    assert score(lighter, off, grey) == score(lighter, off, mask)
 
 
 def test_energy_and_seam_by_hand() -> None:
@@ -489,3 +502,5 @@ def test_a_scene_has_its_words_and_diffusion_gets_them(fake: Fake) -> None:
     last_of(run(chosen, by("repaint", prompt="a red ball")))
     assert fake.settings.prompt == "a red ball"
     assert last.scores["outside"] == 0
+    assert worded(by("repaint", prompt=" "), "a cone").prompt == "a cone"
+    assert worded(by("repaint", prompt="a ball"), "a cone").prompt == "a ball"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -337,6 +339,71 @@ def test_a_click_by_a_tiny_sam(hub: Path) -> None:
     assert hub_masks.MODELS["sam"].key in models.pool().keys
     with pytest.raises(InputError, match="outside the picture"):
         hub_masks.click(image, 91, 3)
+
+
+@pytest.mark.parametrize("size", [(37, 90), (90, 37)])
+def test_a_click_lands_where_it_was_made(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A net that marks the point it is told, and next to it nothing: in its own 64 px, where the
+    picture lies in a corner, and a mask has 16."""
+    import torch
+    from transformers import SamProcessor
+    from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+    def net(pixel_values: Any, input_points: Any) -> Any:
+        assert pixel_values.shape == (1, 3, 64, 64)
+        x, y = input_points[0, 0, 0].tolist()
+        down, across = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+        near = ((4 * across + 2 - x) ** 2 + (4 * down + 2 - y) ** 2).double().sqrt() < 6
+        other = torch.zeros_like(near)
+        masks = torch.stack([other, near, other]).float() * 20 - 10
+        return SimpleNamespace(
+            pred_masks=masks[None, None], iou_scores=torch.tensor([[[0.1, 0.9, 0.3]]])
+        )
+
+    sees = SamImageProcessorPil(
+        size={"longest_edge": 64}, pad_size={"height": 64, "width": 64},
+        mask_size={"longest_edge": 16}, mask_pad_size={"height": 16, "width": 16},
+    )  # fmt: skip
+    shelf = SimpleNamespace(get=lambda *a, **k: (SamProcessor(sees), net))
+    monkeypatch.setattr(hub_masks, "pool", lambda: shelf)
+    height, width = size
+    image = np.zeros((*size, 3), np.uint8)
+    for x, y in ((0.2 * width, 0.8 * height), (0.9 * width, 0.15 * height)):
+        mask = hub_masks.click(image, x, y)
+        assert mask.shape == size and mask[int(y), int(x)]
+        ys, xs = np.nonzero(mask)
+        assert abs(xs.mean() - x) < 8 and abs(ys.mean() - y) < 8
+        assert np.hypot(xs + 0.5 - x, ys + 0.5 - y).max() < 16
+
+
+@pytest.mark.parametrize("size", [(50, 71), (71, 50)])
+def test_words_mark_the_part_that_the_net_marks(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A net that finds whatever is bright, in 32 px a side."""
+    import torch
+    from transformers import BatchEncoding
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    def net(pixel_values: Any, input_ids: Any) -> Any:
+        assert input_ids.tolist() == [[1, 2]]
+        return SimpleNamespace(logits=10 * pixel_values[0].mean(0))
+
+    def read(words: list[str], **options: Any) -> Any:
+        assert words == ["a red ball"]
+        return BatchEncoding({"input_ids": torch.tensor([[1, 2]])})
+
+    sees = ViTImageProcessorPil(size={"height": 32, "width": 32})
+    shelf = SimpleNamespace(get=lambda *a, **k: (sees, read, net))
+    monkeypatch.setattr(hub_masks, "pool", lambda: shelf)
+    image = np.zeros((*size, 3), np.uint8)
+    bright = np.zeros(size, bool)
+    bright[: size[0] // 2, size[1] // 2 :] = True  # above, to the right
+    image[bright] = 255
+    mask = hub_masks.by_words(image, "a red ball")
+    assert mask.shape == size and (mask == bright).mean() > 0.94
 
 
 def test_words_by_a_tiny_clipseg(hub: Path) -> None:

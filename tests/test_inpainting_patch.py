@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.inpainting import pyramid
+from core.inpainting import patch, pyramid
 from core.inpainting.membrane import Membrane
 from core.inpainting.patch import PatchSettings, PatchStep, fill
 from core.metrics import psnr
@@ -121,6 +121,15 @@ def test_offsets_lead_out_of_the_hole(shape: tuple[int, int]) -> None:
         dx, dy = step.offsets[hole].astype(int).T
         assert not hole[y + dy, x + dx].any()
     assert step.level == 0 and step.step == step.total  # type: ignore
+
+
+def test_the_middle_of_a_wide_hole_is_voted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deep inside, weights that count from the edge are too small for a float."""
+    monkeypatch.setattr(patch, "_INWARDS", 1e9)  # so steep that it is so after 5 px, not after 394
+    (level,) = pyramid.levels(noise(60, 60), box(60, 60, 15, 15, 30, 30), 7, 1)
+    job = patch._Job(level, 7, np.random.default_rng(0))
+    job.search(wide=True)
+    assert np.isfinite(job._told(job.pixels, 0.5)).all()
 
 
 def test_progress_ends_at_one() -> None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.inpainting.membrane import Membrane
+from core.inpainting.membrane import Membrane, bounded
 from core.inpainting.types import InpaintSettings, InpaintStep
 from core.metrics import psnr
 from core.types import Progress, silent
@@ -54,10 +54,11 @@ def fit(
     """Fill mask (H, W) bool of image (H, W, 3) uint8: a step every EVERY iterations and at the end,
     with the running mean as its picture and, as loss, that of the mean square error in [0, 1] of the
     pixels that a copy of the hole hides. Any size; time grows with it. The same seed gives the same
-    on the same computer."""
+    on the same computer. Raises InputError for a hole beyond membrane.MOST_PX."""
     import torch
 
     began = time.perf_counter()
+    bounded(mask)
     torch_state = torch.random.get_rng_state()
     torch.manual_seed(settings.seed)  # the net's weights draw from the global generator
     net = _net()

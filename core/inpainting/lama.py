@@ -57,7 +57,7 @@ def fill(
     part = Frame.around(mask, SIDE_PX, SIDE_PX).part
     frame = Frame(part, SIDE_PX, SIDE_PX)
     hole = frame.cut(mask).astype(np.float32)
-    seen = frame.cut(image).astype(np.float32) / 255
+    seen = frame.cut(image, mask).astype(np.float32) / 255
     net.setInput(np.ascontiguousarray(seen.transpose(2, 0, 1))[None], "image")
     net.setInput(hole[None, None], "mask")
     made = net.forward()[0].transpose(1, 2, 0)  # (512, 512, 3) in 0 to 255

@@ -70,11 +70,12 @@ def paint(
 ) -> Generator[InpaintStep, None, np.ndarray | None]:
     """Fill mask (H, W) bool of image (H, W, 3) uint8 by a method of types.DIFFUSION.
 
-    Yields steps as often as there is time to show one, the answer last; `inside` is a latent, the
-    model's guess of the clean picture at that moment. Returns what the autoencoder alone makes of
-    the picture, (H, W, 3) uint8. note is told what a person should know: words that weren't read,
-    settings that the model doesn't have, a second run in float32. Raises Unavailable if weights or
-    memory are missing, InputError for what can't be painted.
+    What the mask hides is seen only by big models, and only with a strength below 1. Yields steps
+    as often as there is time to show one, the answer last; `inside` is a latent, the model's guess
+    of the clean picture at that moment. Returns what the autoencoder alone makes of the picture,
+    (H, W, 3) uint8. note is told what a person should know: words that weren't read, settings that
+    the model doesn't have, a second run in float32. Raises Unavailable if weights or memory are
+    missing, InputError for what can't be painted.
     """
     if settings.method == "repaint":
         shipped = load("tiny-sd", task="text", progress=stage(progress, 0.0, 0.1))
@@ -84,21 +85,27 @@ def paint(
     progress(0.0, desc=f"loading {settings.method}")
     pipeline = load(settings.method, task="inpaint", progress=stage(progress, 0.0, 0.1))
     _notes(pipeline, settings, manner, note)
-    frame = Frame.around(mask, manner.side_px, manner.multiple, whole=not settings.around)
+    frame = frame_of(mask, settings)
     painter = _Painter(pipeline, settings, manner, image, mask, frame, stage(progress, 0.1, 1.0))
     seen = yield from painter.run(note)
     yield painter.shot(seen, painter.latest)
     return frame.put(image, painter.again())
 
 
+def frame_of(mask: np.ndarray, settings: InpaintSettings) -> Frame:
+    """The part of a picture around a mask (H, W) bool that the diffusion model of these settings
+    works on."""
+    if settings.method == "repaint":
+        return Frame.around(mask, SIZE, MULTIPLE)
+    manner = MANNERS[settings.method]
+    return Frame.around(mask, manner.side_px, manner.multiple, whole=not settings.around)
+
+
 def in_latent(mask: np.ndarray, settings: InpaintSettings) -> tuple[np.ndarray, int]:
     """A mask (H, W) bool as the diffusion model of these settings sees it, cut and resized, and how
     many pixels a side of that one latent place has."""
-    if settings.method == "repaint":
-        return Frame.around(mask, SIZE, MULTIPLE).cut(mask), FACTOR
-    manner = MANNERS[settings.method]
-    frame = Frame.around(mask, manner.side_px, manner.multiple, whole=not settings.around)
-    return frame.cut(mask), manner.place_px
+    place_px = FACTOR if settings.method == "repaint" else MANNERS[settings.method].place_px
+    return frame_of(mask, settings).cut(mask), place_px
 
 
 def _notes(pipeline: Any, settings: InpaintSettings, manner: Manner, note: Note) -> None:
@@ -128,7 +135,9 @@ class _Painter:
     ) -> None:  # fmt: skip
         self.pipeline, self.settings, self.manner = pipeline, settings, manner
         self.image, self.frame, self.progress = image, frame, progress
-        self.seen = frame.cut(image)
+        # what was there is seen only where the hole is to begin at it
+        begins_there = manner.strength and settings.begins < 1
+        self.seen = frame.cut(image, None if begins_there else mask)
         self.hole = _in_places(frame.cut(mask), manner.place_px)
         # a strength leaves out steps; at least one is needed
         self.asked = max(settings.steps, math.ceil(1 / settings.begins))
@@ -241,7 +250,7 @@ class _Painter:
 
         pipeline = self.pipeline
         net = pipeline.movq if "movq" in pipeline.components else pipeline.vae
-        x = torch.from_numpy(self.seen.copy()).permute(2, 0, 1)[None]
+        x = torch.from_numpy(self.frame.cut(self.image).copy()).permute(2, 0, 1)[None]
         x = x.to(net.device, net.dtype) / 127.5 - 1
         with torch.inference_mode():
             if "movq" in pipeline.components:

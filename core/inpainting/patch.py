@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.inpainting import pyramid
-from core.inpainting.membrane import Membrane
+from core.inpainting.membrane import Membrane, bounded
 from core.inpainting.types import check
 from core.inpainting.windows import box, window
 from core.types import InputError, Progress, Settings, Snapshot, setting, silent
@@ -99,10 +99,12 @@ def fill(
     """Fill the mask of image (H, W, 3) uint8 from the rest of it; the last step holds the answer.
 
     mask (H, W) bool, True = fill. Outside it every step's image has the input's bytes. Raises
-    InputError for a mask that is empty, full, of another size, or leaves nothing to copy from.
+    InputError for a mask that is empty, full, of another size, too large (membrane.MOST_PX), or
+    leaves nothing to copy from.
     """
     began = time.perf_counter()
     check(image, mask)
+    bounded(mask)
     part = window(box(mask), mask.shape)
     size = pyramid.patch_that_fits(mask[part], settings.patch_px)
     pictures = pyramid.levels(image[part], mask[part], size, settings.levels or 8)
@@ -156,7 +158,8 @@ class _Job:
     """One level. Places are numbers into the flattened picture: y·width + x.
 
     channels (H, W, C) float32, filled as work goes on; at (n,) the places of patches that touch the
-    hole; partner (n,) the place of each one's best patch so far; cost (n,) how far they differ.
+    hole; partner (n,) the place of each one's best patch so far; cost (n,) how far they differ;
+    depth (n,) px their own from the hole's edge.
     """
 
     def __init__(self, level: pyramid.Level, size: int, rng: np.random.Generator) -> None:
@@ -182,7 +185,7 @@ class _Job:
         self.partner = rng.choice(self.source, len(self.at))
         self.cost = np.full(len(self.at), np.inf, np.float32)
         depth = cv2.distanceTransform(self.hole.astype(np.uint8), cv2.DIST_L2, 3).ravel()
-        self.trust = (_INWARDS ** -depth[self.at]).astype(np.float32)
+        self.depth = depth[self.at]
         self.pixels = np.flatnonzero(self.hole)
         self.skin: Membrane | None = None
         self._learn()
@@ -355,7 +358,9 @@ class _Job:
         pixels, slots, cost, best = pixels[some], slots[:, some], cost[:, some], best[some]
         finite = np.isfinite(cost)
         typical = np.where(finite, cost, 0).sum(0) / finite.sum(0)
-        weight = np.exp((best - cost) / (width * typical + 1e-3)) * self.trust[slots]
+        depth = np.where(finite, self.depth[slots], np.inf)
+        trust = _INWARDS ** (depth.min(0) - depth)  # beside the best: alone it would soon be 0
+        weight = np.exp((best - cost) / (width * typical + 1e-3)) * trust
         total = np.zeros((len(pixels), self.flat.shape[1]), np.float32)
         for k, shift in enumerate(self.window):
             said = np.take(self.flat, self.partner[slots[k]] + shift, 0, mode="clip")

@@ -37,6 +37,7 @@ import numpy as np
 
 from core.diffusion import load
 from core.diffusion.stepwise import estimate
+from core.inpainting.classic import nearest
 from core.inpainting.membrane import Membrane
 from core.inpainting.types import InpaintSettings, InpaintStep
 from core.inpainting.windows import Window, box
@@ -76,12 +77,19 @@ class Frame:
         )
         return cls(part, width, height)
 
-    def cut(self, picture: np.ndarray) -> np.ndarray:
+    def cut(self, picture: np.ndarray, hidden: np.ndarray | None = None) -> np.ndarray:
         """(height, width, 3) uint8 of a picture (H, W, 3); a mask's (height, width) bool, True
-        where any pixel of it is."""
+        where any pixel of it is.
+
+        Resizing mixes neighbours. What lies under the mask `hidden` (H, W) bool goes before that:
+        there stands the nearest colour around it."""
+        near = picture[self.part]
         if picture.dtype == bool:
-            return _resized(picture[self.part].astype(np.float32), self.width, self.height) > 0
-        return _resized(picture[self.part], self.width, self.height)
+            return _resized(near.astype(np.float32), self.width, self.height) > 0
+        if hidden is not None:
+            hole, near = hidden[self.part], near.copy()
+            near[hole], _ = nearest(near, hole)
+        return _resized(near, self.width, self.height)
 
     def put(self, picture: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """The picture (H, W, 3) with its part replaced by what was made of it."""
@@ -102,14 +110,15 @@ def _square(mask: np.ndarray, side_px: int) -> Window:
 
 
 def _resized(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Sides that shrink first, by the mean of what falls together; then those that grow."""
     import cv2
 
-    if picture.shape[:2] == (height, width):
-        return np.ascontiguousarray(picture)
-    smaller = width * height < picture.shape[0] * picture.shape[1]
     grown = cv2.INTER_NEAREST if picture.dtype == np.float32 else cv2.INTER_CUBIC
-    how = cv2.INTER_AREA if smaller else grown
-    return cv2.resize(picture, (width, height), interpolation=how)
+    least = min(width, picture.shape[1]), min(height, picture.shape[0])
+    for size, how in ((least, cv2.INTER_AREA), ((width, height), grown)):
+        if picture.shape[1::-1] != size:
+            picture = cv2.resize(picture, size, interpolation=how)
+    return np.ascontiguousarray(picture)
 
 
 def places(mask: np.ndarray, factor: int) -> np.ndarray:
@@ -141,7 +150,7 @@ def repaint(
     pipeline = load("tiny-sd", task="text", progress=stage(progress, 0.0, 0.1))
     factor = pipeline.vae_scale_factor
     frame = Frame.around(mask, pipeline.unet.config.sample_size * factor, MULTIPLE)
-    seen, hole = frame.cut(image), frame.cut(mask)
+    seen, hole = frame.cut(image, mask), frame.cut(mask)
     if hole.all():
         raise InputError(
             f"Seen in {frame.width}×{frame.height} px, as tiny-sd does, the holes leave nothing "
@@ -157,7 +166,7 @@ def repaint(
                 count, walk.total, time.perf_counter() - began, shown,
                 guess[0].float().cpu().numpy(),
             )  # fmt: skip
-    return frame.put(image, decoded(pipeline.vae, encoded(pipeline.vae, seen)))
+    return frame.put(image, decoded(pipeline.vae, encoded(pipeline.vae, frame.cut(image))))
 
 
 class _Walk:

@@ -26,6 +26,7 @@ from core.inpainting.types import (
     InpaintResult,
     InpaintSettings,
     InpaintStep,
+    as_bool,
     check,
 )
 from core.inpainting.windows import box, pieces, window
@@ -86,14 +87,6 @@ def inpaint_steps(
         time.perf_counter() - began, recipe_of(image, hole, settings), ended[0],
         (*notes, *_notes(film.last, settings)),
     )  # fmt: skip
-
-
-def as_bool(mask: np.ndarray) -> np.ndarray:
-    """A mask of 0 and 255 as one of False and True; any other as it is."""
-    mask = np.asarray(mask)
-    if mask.dtype == np.uint8 and ((mask == 0) | (mask == 255)).all():
-        return mask == 255
-    return mask
 
 
 def _filled(
@@ -214,6 +207,8 @@ class _Film:
 
 
 def _notes(last: InpaintStep, settings: InpaintSettings) -> Iterator[str]:
+    # Beside pieces of a mask there is room for patches of any size: where one finds none, there is
+    # but one piece, or the picture is too thin for all of them.
     if isinstance(last.inside, PatchStep) and last.inside.patch_px < settings.patch_px:
         yield (
             f"No patch of {settings.patch_px} px lies whole outside the mask: it was filled with "
@@ -268,8 +263,8 @@ def run(
     found = source(source_settings, given)
     if found.mask is None:
         raise InputError("Nothing is hidden yet. Paint over what should go, or choose a mask.")
-    if settings.method in DIFFUSION and not settings.prompt.strip():
-        settings = replace(settings, prompt=found.words)
+    if settings.method in DIFFUSION:
+        settings = worded(settings, found.words)
     for event in inpaint_steps(found.picture, found.mask, settings, progress):
         if isinstance(event, InpaintResult):
             recipe = replace(event.recipe, settings=(source_settings, settings))
@@ -279,6 +274,11 @@ def run(
             yield Filled(found, event, scores)
         else:
             yield event
+
+
+def worded(settings: InpaintSettings, words: str) -> InpaintSettings:
+    """The settings with these words as their prompt, if they have none of their own."""
+    return settings if settings.prompt.strip() else replace(settings, prompt=words)
 
 
 # ---------------------------------------------------------------- many fillings

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.inpainting.types import InpaintResult
+from core.inpainting.types import InpaintResult, as_bool
 from core.inpainting.windows import box, window
 from core.metrics import psnr
 from core.types import InputError
@@ -30,7 +30,7 @@ def score(
     mask: np.ndarray,
     before: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Every score of SCORE_HELP, inside the mask (H, W) bool, against truth (H, W, 3) uint8.
+    """Every score of SCORE_HELP, inside the mask (H, W), True or 255, against truth (H, W, 3) uint8.
 
     before is the picture that was filled, if it isn't the truth outside the mask: a shadow that was
     left standing is no change.
@@ -40,6 +40,7 @@ def score(
     differ.
     """
     image = result.image if isinstance(result, InpaintResult) else result
+    mask = as_bool(mask)
     if image.shape != truth.shape or mask.shape != image.shape[:2]:
         raise InputError(
             f"The filled picture {image.shape}, the truth {truth.shape} and the mask {mask.shape} "

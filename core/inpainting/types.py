@@ -140,6 +140,14 @@ class InpaintResult:
     notes: tuple[str, ...] = field(default=())
 
 
+def as_bool(mask: np.ndarray) -> np.ndarray:
+    """A mask of 0 and 255 as one of False and True; any other as it is."""
+    mask = np.asarray(mask)
+    if mask.dtype == np.uint8 and ((mask == 0) | (mask == 255)).all():
+        return mask == 255
+    return mask
+
+
 def check(image: np.ndarray, mask: np.ndarray) -> None:
     """Raises InputError for a mask that isn't (H, W) bool, is empty, full or of another size than
     the picture, or for a picture that isn't (H, W, 3) uint8."""

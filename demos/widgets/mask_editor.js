@@ -168,7 +168,10 @@ export function mount(home, { emit, url, keep }) {
 
   async function show(value) {
     const fresh = value?.key !== data?.key;
-    if (data && !fresh && value.mask === told) return; // what the person has just painted
+    if (data && !fresh && value.mask === told) { // what the person has just painted
+      data = value;
+      return;
+    }
     turn += 1;
     const mine = turn;
     if (!value) {
@@ -252,9 +255,25 @@ export function mount(home, { emit, url, keep }) {
     const text = bits.some((byte) => byte) ? await packed(bits) : null;
     if (mine !== turn) return;
     told = text;
-    data = { ...data, mask: text };
+    data = { ...data, mask: text, last: added(bits, history[now - 1]) };
     keep(data);
     emit('painted', {});
+  }
+
+  /** The box [left, top, right, bottom] px of what is filled in bits and wasn't before; null if
+   * nothing is. */
+  function added(bits, before) {
+    let [left, top, right, bottom] = [w, h, 0, 0];
+    for (let k = 0; before && k < mask.length; k++) {
+      if (!(((bits[k >> 3] & ~before[k >> 3]) >> (7 - (k & 7))) & 1)) continue;
+      const x = k % w;
+      const y = (k - x) / w;
+      if (x < left) left = x;
+      if (x >= right) right = x + 1;
+      if (y < top) top = y;
+      bottom = y + 1;
+    }
+    return bottom ? [left, top, right, bottom] : null;
   }
 
   function travel(steps) {

@@ -32,6 +32,9 @@ class MaskEditor(Widget):
         size   [width, height] px of the picture, and so of its mask
         mask   text, see above, or None where nothing is painted. Another mask for the same picture
                is one step that the person can undo
+        made_for  text, kept beside whatever is painted: what this mask was made for
+        last   [x0, y0, x1, y1] px, the box of what the latest step has added to the mask, or None;
+               read it with `last_of`
 
     Events
         painted  {}   a stroke, undo, redo, clear or invert has changed the mask
@@ -47,8 +50,9 @@ class MaskEditor(Widget):
 
     @staticmethod
     def value_of(
-        image: np.ndarray | None, mask: np.ndarray | None = None, url: str | None = None
-    ) -> dict[str, Any] | None:
+        image: np.ndarray | None, mask: np.ndarray | None = None, url: str | None = None,
+        made_for: str = "",
+    ) -> dict[str, Any] | None:  # fmt: skip
         """The value for a picture (H, W, 3) RGB uint8 and a mask (H, W), True = fill.
 
         url: where the browser finds the picture, as `ui.address` tells; without it the picture
@@ -63,6 +67,7 @@ class MaskEditor(Widget):
             "key": hashlib.sha256(image.tobytes() + f"{width}".encode()).hexdigest()[:16],
             "image": url or data_uri(image, lossless=width * height <= SMALL),
             "size": [width, height],
+            "made_for": made_for,
         }
         return MaskEditor.with_mask(value, mask)
 
@@ -71,12 +76,30 @@ class MaskEditor(Widget):
         """The same picture with another mask (H, W), or with none. Raises ValueError for a mask of
         another size."""
         width, height = value["size"]
+        value = {**value, "last": None}
         if mask is None or not np.any(mask):
             return {**value, "mask": None}
         if np.shape(mask) != (height, width):
             raise ValueError(f"the mask is {np.shape(mask)}, the picture {(height, width)}")
         bits = np.packbits(np.asarray(mask) != 0).tobytes()
         return {**value, "mask": base64.b64encode(zlib.compress(bits)).decode()}
+
+    @staticmethod
+    def last_of(value: dict[str, Any] | None) -> tuple[float, float, float, float] | None:
+        """The box x0, y0, x1, y1 px of what was painted last, or None. Raises InputError for what
+        no editor has made."""
+        if not value or not value.get("last"):
+            return None
+        try:
+            x0, y0, x1, y1 = (float(side) for side in value["last"])
+            width, height = (int(side) for side in value["size"])
+            if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise InputError(
+                "This stroke doesn't fit its picture. Clear the mask and paint again."
+            ) from None
+        return x0, y0, x1, y1
 
     @staticmethod
     def mask_of(value: dict[str, Any] | None) -> np.ndarray | None:

@@ -113,6 +113,53 @@ def test_a_cleared_mask_is_told(page):
     page.locator(".said", has_text="The mask is empty").wait_for()
 
 
+def choose(page, label, title) -> None:
+    page.get_by_label(label, exact=True).first.click()
+    page.get_by_role("option", name=title).first.click()
+
+
+def test_a_chosen_photo_can_be_painted_on_at_once(url, open_page):
+    page = open_page(url, height=1400)
+    page.locator(".headline b", has_text="filled").first.wait_for()
+    choose(page, "Picture", "A photograph")
+    page.locator(".me-words", has_text="Nothing to fill yet").wait_for()
+    stage = page.locator(".me-stage")
+    assert "512 by 512" in stage.get_attribute("aria-label")
+    assert page.get_by_label("Hidden", exact=True).first.input_value() == "What you paint"
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.locator(".me-words", has_text="px to fill:").wait_for()
+    page.wait_for_timeout(500)
+    fill(page)
+    assert 0 < share(page) < 2 and "outside it: 0." in said(page)
+    assert "<img" not in page.locator(".preview").first.inner_html()
+
+
+def test_the_settings_shown_at_opening_are_the_methods(url, open_page):
+    page = open_page(url + "?tab=inpainting&method=telea")
+    page.locator(".headline b", has_text="filled").first.wait_for()
+    page.locator("button:visible", has_text="Settings of this method").click()
+    page.get_by_label("Radius (px)").first.wait_for()
+    for label in ("Patch size (px)", "Prompt", "Jumps"):
+        assert not page.get_by_label(label, exact=True).first.is_visible()
+
+
+def test_a_link_to_a_photo_opens_among_all_tabs(open_page):
+    with serve() as address:
+        page = open_page(address + "?tab=inpainting&hole_picture=photo&hole_mask=box&method=telea")
+        page.locator(".headline b", has_text="filled").first.wait_for()
+        assert "dB" in said(page)
+        page.locator(".me-words", has_text="px to fill:").wait_for()
+        assert "512 by 512" in page.locator(".me-stage").get_attribute("aria-label")
+        page.wait_for_timeout(5000)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.wait_for_timeout(4000)
+        assert not [url for url in asked if "queue/join" in url], "it has come to rest"
+        assert not page.watch.faults
+
+
 def test_a_photo_with_strokes_is_scored(url, open_page):
     page = open_page(url + "?tab=inpainting&hole_picture=photo&hole_mask=strokes&method=telea")
     page.locator(".headline b", has_text="filled").first.wait_for()

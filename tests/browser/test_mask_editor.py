@@ -24,6 +24,8 @@ SMALL = SIZES[0]
 given: list = [None]  # what the page's "give" button brings
 got: list = []  # the mask after each event, as Python reads it
 lengths: list = []  # of the values that held them
+lasts: list = []  # the box of the latest step of each
+kept: list = []  # what each was made for
 
 
 def coordinates(width, height):
@@ -47,6 +49,8 @@ def url():
 
     def read(value):
         lengths.append(len(value["mask"] or ""))
+        lasts.append(value["last"])
+        kept.append(value["made_for"])
         got.append(MaskEditor.mask_of(value))
 
     quiet = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
@@ -180,6 +184,12 @@ def only(mask):
     return int(x), int(y)
 
 
+def around(mask):
+    """The box left, top, right, bottom of what is masked."""
+    y, x = np.nonzero(mask)
+    return np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
+
+
 def within(shape, centre, radius):
     y, x = (v + 0.5 for v in np.mgrid[: shape[0], : shape[1]])
     return (x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= radius**2
@@ -278,10 +288,15 @@ def test_a_stroke_has_no_gaps_and_the_right_button_and_the_eraser_take_away(page
         return away < radius
 
     stroke = painted(page, lambda: drag(page, [a, b]))
-    assert (stroke == swept(a, b, 4.5)).all()
+    assert (stroke == swept(a, b, 4.5)).all() and (around(stroke) == lasts[-1]).all()
+    other = (a[0], b[1] - 20), (a[0] + 90, b[1] - 20)
+    both = painted(page, lambda: drag(page, other))
+    assert (around(both & ~stroke) == lasts[-1]).all() and lasts[-1] == [*map(int, lasts[-1])]
+    assert (painted(page, lambda: page.keyboard.press("Control+z")) == stroke).all()
     c, d = (a[0], b[1]), (b[0], a[1])
     less = painted(page, lambda: drag(page, [c, d], button="right"))
     assert (less == (stroke & ~swept(c, d, 4.5))).all() and less.sum() < stroke.sum()
+    assert lasts[-1] is None, "nothing was added"
     tool(page, "eraser")
     assert painted(page, lambda: drag(page, [a, b])) is None
 
@@ -385,6 +400,7 @@ def test_a_mask_from_python_is_one_step_and_comes_back_bit_for_bit(page):
     noise = np.random.default_rng(0).random(size[::-1]) < 0.3
     image = give(page, size)
     brush(page, 12, (300, 0))
+    tool(page, "brush")
     left, top, across, down = stage_at(page)
     mine = painted(page, lambda: page.mouse.click(left + across // 2, top + down // 2))
     words, events = page.locator("#editor .me-words"), len(got)
@@ -400,6 +416,12 @@ def test_a_mask_from_python_is_one_step_and_comes_back_bit_for_bit(page):
     assert (painted(page, lambda: press(page, "Undo")) == noise).all()
     assert (painted(page, lambda: press(page, "Undo")) == mine).all()
     assert int(changes.input_value()) >= count + 2
+    given[0] = {**MaskEditor.with_mask(given[0], mine), "made_for": "a ball"}
+    page.locator("#give").click()  # the same mask, but now for something else
+    page.wait_for_timeout(500)
+    painted(page, lambda: press(page, "Invert"))
+    assert kept[-1] == "a ball" and kept[events - 1] == ""
+    painted(page, lambda: press(page, "Undo"))
     page.locator("#editor input[type=checkbox]").uncheck()
     assert page.locator("#editor .me-film").is_hidden()
     page.locator("#editor input[type=checkbox]").check()
