@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -9,26 +10,27 @@ import gradio as gr
 import numpy as np
 
 from core import images, matching, models, runtime
-from core.matching.examples import make
+from core.matching.examples import WITH_CAMERAS, make
 from core.matching.inspect import DECISIONS, decisions
 from core.matching.learned import MODELS
 from core.matching.pairs import PairSettings
 from core.matching.run import STATE_COLOURS, TRUTH_COLOURS, Run, run, scored
 from core.matching.truth import right
-from core.matching.types import METHOD_HELP, GeometrySettings, MatchSettings
+from core.matching.types import CHECKS, METHOD_HELP, USES, GeometrySettings, MatchSettings
 from core.types import InputError
 from demos import markup, ui
 from demos import matching_panels as panels
-from demos.matching_inside import Inside
+from demos.matching_inside import LAST, Inside
 from demos.widgets.corner_warp import CornerWarp
 from demos.widgets.match_view import MatchView
-from demos.widgets.photo import Photo, photo
+from demos.widgets.photo import photo
 
 WARPS = ("rotate_deg", "scale", "perspective", "blur_px", "noise", "brightness", "contrast")
 GEOMETRY = ("geometry", "estimator", "threshold_px", "confidence", "max_iterations", "focal_px")
 SHOWN_SIDE_PX = 1400  # pictures sent to the browser are reduced to this; coordinates are not
 MOST_REJECTED = 5000
 BY_TRUTH, BY_DECISION = "truth", "decision"
+NOT_ALL = ("max_keypoints", *CHECKS, "root_sift")  # the settings that some method doesn't read
 
 
 def build(run: Callable[..., Run] = run) -> None:
@@ -38,7 +40,7 @@ def build(run: Callable[..., Run] = run) -> None:
 
     with gr.Row():
         with gr.Column(scale=2, min_width=230):
-            photo0, photo1, truth_file = _input(made)
+            files = _input(made)
         with gr.Column(scale=2, min_width=230):
             made.draw("method")
             made.draw("ratio", "cross_check", "geometry", "threshold_px")
@@ -61,7 +63,7 @@ def build(run: Callable[..., Run] = run) -> None:
                     numbers = ui.text()
 
     inside = Inside(state, picked)
-    panels.compare_and_sweep(made, state, photo0, photo1)
+    panels.compare_and_sweep(made, state, files)
     with ui.panel("Score"):
         scores = ui.text()
     take = ui.TakeAway("matching")
@@ -84,13 +86,11 @@ def build(run: Callable[..., Run] = run) -> None:
             **take.show(found.result.recipe),
         }
 
-    def work(colour: str, path0: str, path1: str, path_truth: str, *values: Any):
-        source, settings, geometry = made.read(values)
-        image0, image1 = panels.open_photos(source, path0, path1)
-        truth = panels.read_text(path_truth) if path_truth and source.source == "photos" else ""
+    def work(colour: str, *values: Any):
+        source, settings, geometry = made.read(values[len(files) :])
+        given = panels.opened(source, *values[: len(files)])
         gpu = settings.method in MODELS
-        given = (source, settings, geometry, image0, image1, truth)
-        for event in runtime.stream(run, *given, gpu=gpu):
+        for event in runtime.stream(run, source, settings, geometry, *given, gpu=gpu):
             if isinstance(event, runtime.Done) and event.value is not None:
                 event = runtime.Done((event.value, colour))
             yield event
@@ -98,7 +98,7 @@ def build(run: Callable[..., Run] = run) -> None:
     job.wire(
         work,
         lambda both: show(*both),
-        [by, photo0, photo1, truth_file, *made.inputs],
+        [by, *files, *made.inputs],
         outputs,
         also=[made.widgets["example"].input, *(made.widgets[name].release for name in WARPS)],
         api_name="matching",
@@ -113,35 +113,39 @@ def build(run: Callable[..., Run] = run) -> None:
             if found is None:
                 raise InputError("There is no result yet. Press Match first.")
             judged = change(found, made.read(values))
+            if judged is found.result:
+                return {}
             return show(scored(found.pair, judged, found.truth_text), colour)
 
         return ui.guard(handler, job.status)
 
     def estimated(found: Run, settings: tuple) -> Any:
+        if settings[2] == found.result.geometry:  # a field was left as it was
+            return found.result
         return matching.estimate(found.result, settings[2])
 
     def selected(found: Run, settings: tuple) -> Any:
-        return matching.select(found.result, settings[1])
+        now = found.result.settings
+        chosen = dataclasses.replace(now, **{n: getattr(settings[1], n) for n in CHECKS})
+        return found.result if chosen == now else matching.select(found.result, chosen)
 
     again = [state, by, *made.inputs]
     judged = [job.status, *outputs]
-    changed = [getattr(made.widgets[n], "release", made.widgets[n].input) for n in GEOMETRY]
-    gr.on(changed, judge(estimated), again, judged, **ui.QUIET)
+    changed = [event for name in GEOMETRY for event in _settled(made.widgets[name])]
+    gr.on(changed, judge(estimated), again, judged, **LAST)
     kept = [made.widgets["ratio"].release, made.widgets["cross_check"].input,
             made.widgets["mutual_check"].input]  # fmt: skip
-    gr.on(kept, judge(selected), again, judged, **ui.QUIET)
+    gr.on(kept, judge(selected), again, judged, **LAST)
 
     def dragged(event: gr.EventData) -> float:
         return event._data["threshold"]
 
     ratio = made.widgets["ratio"]
-    inside.ratio.released(dragged, None, ratio, **ui.QUIET).then(
-        judge(selected), again, judged, **ui.QUIET
-    )
+    inside.ratio.released(dragged, None, ratio, **LAST).then(judge(selected), again, judged, **LAST)
 
     by.input(
         lambda found, colour: gr.skip() if found is None else view_value(found, colour),
-        [state, by], view, **ui.QUIET,
+        [state, by], view, **LAST,
     )  # fmt: skip
 
     def open_match(found: Run | None, colour: str, event: gr.EventData) -> dict:
@@ -150,7 +154,7 @@ def build(run: Callable[..., Run] = run) -> None:
         return {picked: index, details: panels.match_details(found, index)}
 
     view.picked(ui.guard(open_match, job.status), [state, by], [job.status, picked, details],
-                **ui.QUIET)  # fmt: skip
+                **LAST)  # fmt: skip
 
     def point(found: Run | None, colour: str, event: gr.EventData) -> dict:
         assert found is not None, "a place can't be picked before there is a picture"
@@ -158,10 +162,37 @@ def build(run: Callable[..., Run] = run) -> None:
         lines = panels.lines_for(found, int(where["view"]), (where["x"], where["y"]))
         return {view: view_value(found, colour) | {"lines": lines}}
 
-    view.pointed(ui.guard(point, job.status), [state, by], [job.status, view], **ui.QUIET)
+    view.pointed(ui.guard(point, job.status), [state, by], [job.status, view], **LAST)
+    _follow(made)
 
-    method = made.widgets["method"]
-    method.change(lambda key: gr.Dropdown(info=_about(key)), method, method, **ui.QUIET)
+
+def _settled(widget: Any) -> list[Any]:
+    """The events that say that a widget has its new value: of a number not each digit."""
+    if isinstance(widget, gr.Slider):
+        return [widget.release]
+    return [widget.submit, widget.blur] if isinstance(widget, gr.Number) else [widget.input]
+
+
+def _follow(made: ui.Controls) -> None:
+    """Show the settings that are read, and what the method is."""
+    method, *chosen = (made.widgets[n] for n in ("method", "geometry", "source", "example"))
+    checks = [made.widgets[name] for name in NOT_ALL]
+    judges = [made.widgets[name] for name in GEOMETRY if name != "geometry"]
+
+    def by_method(key: str) -> dict:
+        seen = {made.widgets[name]: gr.update(visible=name in USES[key]) for name in NOT_ALL}
+        return {method: gr.Dropdown(info=_about(key)), **seen}
+
+    def by_geometry(geometry: str, source: str, example: str) -> dict:
+        seen = {widget: gr.update(visible=geometry != "none") for widget in judges}
+        known = source == "example" and example in WITH_CAMERAS
+        focal = gr.update(visible=geometry == "essential" and not known)
+        return {**seen, made.widgets["focal_px"]: focal}
+
+    method.change(by_method, method, [method, *checks], **ui.QUIET)
+    ui.on_open(by_method, [method], [method, *checks])
+    gr.on([widget.change for widget in chosen], by_geometry, chosen, judges, **LAST)
+    ui.on_open(by_geometry, chosen, judges)
 
 
 def _about(method: str) -> str:
@@ -172,8 +203,9 @@ def _about(method: str) -> str:
     return f"{spec.note} {models.missing(spec, instead='The offline methods work without it.')}"
 
 
-def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
-    """The input column: an example, a warp of one photo, or two photos with or without truth."""
+def _input(made: ui.Controls) -> list[Any]:
+    """The input column: an example, a warp of one photo, or two photos with or without truth.
+    Returns the widgets whose paths panels.opened takes."""
     made.draw("source")
     with gr.Column(visible=True) as example:
         made.draw("example")
@@ -224,7 +256,7 @@ def _input(made: ui.Controls) -> tuple[Photo, Photo, gr.File]:
     drag.warped(moved, None, corners, **ui.QUIET).then(
         None, None, None, js=ui.press("matching"), **ui.QUIET
     )
-    return photo0, photo1, truth_file
+    return [photo0, photo1, truth_file]
 
 
 # ---------------------------------------------------------------- the large picture

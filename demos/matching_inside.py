@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from core import images
 from core.matching import descriptor, ransac, scale_space, search_pictures
-from core.matching.neighbours import keep
+from core.matching.neighbours import deciding_ratio, keep
 from core.matching.run import Run
 from core.matching.truth import right
 from core.types import InputError
 from demos import charts, markup, ui
 from demos.widgets.threshold_plot import ThresholdPlot
 
+MOST_DRAWS = 200  # of RANSAC, to step through
+LAST = {**ui.QUIET, "trigger_mode": "always_last"}  # else what comes during a call is lost
+
 
 class Inside:
-    """The Look inside panel. What is cheap follows each result; the rest is made when opened."""
+    """The Look inside panel. What is cheap follows each result; the rest is made when opened, and
+    says that it is old after a new result."""
 
     def __init__(self, state: gr.State, picked: gr.State):
-        self.steps = gr.State(())
+        self.drawn: dict[Any, Any] = {}
         with ui.panel("Look inside"), gr.Tabs():
             with gr.Tab("Ratio test"):
                 gr.Markdown(
@@ -37,7 +42,7 @@ class Inside:
                 self._ransac(state, ransac_tab)
             with gr.Tab("Fast search") as search_tab:
                 self._search(state, search_tab)
-        self.outputs = [self.ratio]
+        self.outputs = [self.ratio, *self.drawn]
 
     def show(self, found: Run) -> dict:
         c, settings = found.result.candidates, found.result.settings
@@ -47,13 +52,15 @@ class Inside:
         if found.pair.truth is not None:
             i, j = c.pairs.T
             labels = right(found.pair.truth, found.result.keypoints0[i], found.result.keypoints1[j])
-        ratios = [None if np.isnan(r) else round(float(r), 4) for r in c.ratio[passed]]
+        # below 1 all, since at the line's end the test is off
+        tested = np.minimum(deciding_ratio(c, settings)[passed], 0.9999)
+        ratios = [None if np.isnan(r) else round(float(r), 6) for r in tested]
         value = {
             "values": ratios, "labels": labels[passed].tolist(), "threshold": settings.ratio,
             "minimum": 0.5, "maximum": 1.0, "step": 0.01,
             "label": "ratio of best to second-best distance (the first bar holds 0.5 and below)",
         }  # fmt: skip
-        return {self.ratio: value}
+        return {self.ratio: value, **self.drawn}
 
     def _scale_space(self, state: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -70,6 +77,7 @@ class Inside:
             level = gr.Slider(1, 3, value=1, step=1, label="Level", info="Blur within the octave.")
         out = gr.Image(label="Scale space", interactive=False, buttons=["download", "fullscreen"])
         status = ui.text(elem_classes="status")
+        self.drawn |= {out: None, status: ui.ANEW}
 
         def draw_level(found: Run | None, view: int, what: str, o: int, k: int) -> dict:
             if found is None:
@@ -80,7 +88,7 @@ class Inside:
 
         triggers = [tab.select, which.input, kind.input, octave.release, level.release]
         gr.on(triggers, ui.guard(draw_level, status), [state, which, kind, octave, level],
-              [status, out], **ui.QUIET)  # fmt: skip
+              [status, out], **LAST)  # fmt: skip
 
     def _descriptor(self, state: gr.State, picked: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -90,6 +98,7 @@ class Inside:
         out = gr.Image(label="Descriptors of both ends", interactive=False,
                        buttons=["download", "fullscreen"])  # fmt: skip
         status = ui.text(elem_classes="status")
+        self.drawn |= {out: None, status: ui.ANEW}
 
         def draw_descriptors(found: Run | None, index: int) -> dict:
             if found is None:
@@ -106,14 +115,14 @@ class Inside:
             return {out: descriptor.compare_picture(*made)}
 
         gr.on([tab.select, picked.change], ui.guard(draw_descriptors, status), [state, picked],
-              [status, out], **ui.QUIET)  # fmt: skip
+              [status, out], **LAST)  # fmt: skip
 
     def _ransac(self, state: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
-            "Four matches are drawn at random (orange), a homography is computed from them, and "
-            "every match within the threshold votes for it (blue). The best so far wins. With a "
-            "share w of inliers, N = log(1 − p) / log(1 − w⁴) draws find a clean sample with "
-            "probability p."
+            "Four matches are drawn at random (magenta), a homography is computed from them, and "
+            "every match within the threshold votes for it (blue; the rest is orange). The best so "
+            "far wins. With a share w of inliers, N = log(1 − p) / log(1 − w⁴) draws find a clean "
+            "sample with probability p."
         )
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
@@ -123,33 +132,24 @@ class Inside:
                 facts = ui.text()
                 curve = ui.text()
         status = ui.text(elem_classes="status")
+        self.drawn |= {out: None, facts: "", curve: "", status: ui.ANEW}
 
         def start(found: Run | None) -> dict:
             if found is None:
-                return {self.steps: ()}
-            result = found.result
-            if len(result.matches) < 4:
-                raise InputError("RANSAC draws four matches, and there are fewer. Raise the ratio.")
-            geometry = result.geometry
-            made = tuple(
-                ransac.steps(
-                    result.points0, result.points1, threshold_px=geometry.threshold_px,
-                    confidence=geometry.confidence, max_iterations=200, seed=result.settings.seed,
-                )
-            )  # fmt: skip
-            share, draws = ransac.bound_curve(4, geometry.confidence)
+                return {out: None}
+            share, draws = ransac.bound_curve(4, found.result.geometry.confidence)
             bound = [(float(w), float(n)) for w, n in zip(share, draws, strict=True) if n <= 1000]
-            last = len(made)
+            last = len(_draws(found))
             return {
-                self.steps: made,
                 curve: charts.lines({"N": bound}, "Draws needed, N", "share of inliers, w"),
                 at: gr.Slider(1, max(last, 2), value=last, step=1, info=f"1 to {last}"),
-                **one(found, made, last),
-            }  # fmt: skip
+                **one(found, last),
+            }
 
-        def one(found: Run | None, made: tuple, step: int) -> dict:
-            if found is None or not made:
+        def one(found: Run | None, step: int) -> dict:
+            if found is None:
                 return {out: None}
+            made = _draws(found)
             s = made[min(int(step), len(made)) - 1]
             total = len(found.result.matches)
             rows = [
@@ -163,8 +163,8 @@ class Inside:
             return {out: drawn, facts: markup.table(rows, ("RANSAC", ""), ("", "n"))}
 
         gr.on([tab.select], ui.guard(start, status), [state],
-              [status, self.steps, at, out, facts, curve], **ui.QUIET)  # fmt: skip
-        at.input(ui.guard(one, status), [state, self.steps, at], [status, out, facts], **ui.QUIET)
+              [status, at, out, facts, curve], **LAST)  # fmt: skip
+        at.input(ui.guard(one, status), [state, at], [status, out, facts], **LAST)
 
     def _search(self, state: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -172,6 +172,7 @@ class Inside:
             "and ORB make features cheap: computed from the pair above."
         )
         shown = ui.text()
+        self.drawn[shown] = ui.ANEW
         status = ui.text(elem_classes="status")
 
         def draw_search(found: Run | None) -> dict:
@@ -182,3 +183,16 @@ class Inside:
 
         gr.on([tab.select], ui.guard(draw_search, status), [state], [status, shown],
               api_visibility="private", show_progress="minimal")  # fmt: skip
+
+
+def _draws(found: Run) -> list[ransac.RansacStep]:
+    """RANSAC's steps on the matches of this result. Raises InputError for fewer than four."""
+    result, geometry = found.result, found.result.geometry
+    if len(result.matches) < 4:
+        raise InputError("RANSAC draws four matches, and there are fewer. Raise the ratio.")
+    return list(
+        ransac.steps(
+            result.points0, result.points1, threshold_px=geometry.threshold_px,
+            confidence=geometry.confidence, max_iterations=MOST_DRAWS, seed=result.settings.seed,
+        )
+    )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from core.matching.types import GEOMETRIES, METHODS
 from core.types import InputError
 from demos import charts, markup, ui
 from demos.widgets.overlay import Overlay
-from demos.widgets.photo import Photo
 
 OFFLINE = {key: title for key, title in METHODS.items() if key not in MODELS}
 CURVES = {
@@ -41,16 +40,19 @@ SWEEP_AXES = {
 }
 
 
-def open_photos(
-    source: PairSettings, path0: str | None, path1: str | None
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The person's own pictures, as far as this source uses them."""
-    image0 = image1 = None
+def opened(
+    source: PairSettings, path0: str | None, path1: str | None, path_truth: str | None
+) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """The person's own pictures and the text of their truth file, as far as this source uses
+    them."""
+    image0, image1, truth_text = None, None, ""
     if path0 and source.source != "example":
         image0 = images.load(path0, "Picture 0")
     if path1 and source.source == "photos":
         image1 = images.load(path1, "Picture 1")
-    return image0, image1
+    if path_truth and source.source == "photos":
+        truth_text = read_text(path_truth)
+    return image0, image1, truth_text
 
 
 def read_text(path: str) -> str:
@@ -82,8 +84,10 @@ def headline(found: Run) -> str:
         inliers = int(result.inliers.sum())
         what = GEOMETRIES[result.geometry.geometry].lower()
         said += f"{inliers:,} of them agree with the {what} found. "
-    if scores:
-        said += f"<b>{scores['precision']:.0%} are right</b> within 3 px. "
+    if np.isfinite(scores.get("precision", np.nan)):
+        lines = found.pair.truth is not None and found.pair.truth.only_lines
+        what = "lie on their true epipolar lines" if lines else "are right"
+        said += f"<b>{scores['precision']:.0%} {what}</b> within 3 px. "
     said += f"{sum(result.seconds.values()):.2f} s."
     notes = "".join(f'<div class="note">{html.escape(note)}</div>' for note in result.notes)
     title = f'<div class="note">{html.escape(found.pair.title)}</div>'
@@ -152,6 +156,8 @@ def lines_for(found: Run, view: int, xy: tuple[float, float]) -> list[dict]:
     a cross where the homography sends it."""
     result = found.result
     size = result.size1 if view == 0 else result.size0
+    if result.geometry.geometry == "none":
+        raise InputError("No geometry was asked for, so a place can't be carried over. Choose one.")
     if result.model is None:
         raise InputError(
             "No geometry was found, so a place can't be carried over. Try more matches."
@@ -234,20 +240,21 @@ class Laid:
 # ---------------------------------------------------------------- compare and stress
 
 
-def compare_and_sweep(made: ui.Controls, state: gr.State, photo0: Photo, photo1: Photo) -> None:
-    """The Compare panel: methods on one pair in a grid, and a sweep that wears them down."""
+def compare_and_sweep(made: ui.Controls, state: gr.State, files: Sequence[Any]) -> None:
+    """The Compare panel: methods on one pair in a grid, and a sweep that wears them down. files are
+    the widgets whose paths `opened` takes."""
     with ui.panel("Compare"), gr.Tabs():
         with gr.Tab("Same pair"):
             grid = ui.Compare("matching", METHODS, ("sift", "orb"), COMPARE_HELP)
 
-            def work(methods: list[str], path0: str, path1: str, *values: Any) -> Iterator:
-                source, settings, geometry = made.read(values)
-                photos = open_photos(source, path0, path1)
+            def work(methods: list[str], *values: Any) -> Iterator:
+                source, settings, geometry = made.read(values[len(files) :])
+                given = opened(source, *values[: len(files)])
                 yield from runtime.stream(
-                    compare, source, tuple(methods), settings, geometry, *photos
+                    compare, source, tuple(methods), settings, geometry, *given
                 )
 
-            grid.wire(work, [photo0, photo1, *made.inputs])
+            grid.wire(work, [*files, *made.inputs])
         with gr.Tab("Sweep"):
             _sweep(made, state)
 

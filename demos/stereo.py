@@ -14,7 +14,7 @@ from core.stereo.geometry import measure
 from core.stereo.pairs import RigSettings, SourceSettings
 from core.stereo.prepare import PrepareSettings, fixed
 from core.stereo.run import Run, run
-from core.stereo.types import METHOD_HELP, StereoSettings
+from core.stereo.types import METHOD_HELP, USES, StereoSettings
 from core.types import InputError
 from demos import stereo_more as more
 from demos import stereo_panels as panels
@@ -168,14 +168,37 @@ def build(run: Callable[..., Run] = run) -> None:
         return {view: views.marked(found, ruler=(ends, read)), said: views.ruler_text(read)}
 
     view.picked(ui.guard(open_pixel, job.status), [state], [job.status, picked, view, said],
-                **ui.QUIET)  # fmt: skip
-    view.measured(ui.guard(ruler, job.status), [state], [job.status, view, said], **ui.QUIET)
+                trigger_mode="always_last", **ui.QUIET)  # fmt: skip
+    view.measured(ui.guard(ruler, job.status), [state], [job.status, view, said],
+                  trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 
-    method = made.widgets["method"]
-    method.change(lambda key: gr.Dropdown(info=_about(key)), method, method, **ui.QUIET)
+    _follow(made)
 
 
 CHANGED = ("swap", "rectify", "equalise", "min_disparity_px", "max_disparity_px")
+
+
+def _follow(made: ui.Controls) -> None:
+    """Show the settings that method and source read, and what the method is."""
+    method, source = made.widgets["method"], made.widgets["source"]
+    names = sorted({name for used in USES.values() for name in used})
+
+    def by_method(key: str) -> dict:
+        seen = {made.widgets[name]: gr.update(visible=name in USES[key]) for name in names}
+        return {method: gr.Dropdown(info=_about(key)), **seen}
+
+    def by_source(key: str) -> dict:
+        return {
+            made.widgets["noise"]: gr.update(visible=key == "example"),
+            made.widgets["pair_seed"]: gr.update(visible=key != "own"),
+        }
+
+    places = [method, *(made.widgets[name] for name in names)]
+    method.change(by_method, method, places, **ui.QUIET)
+    ui.on_open(by_method, [method], places)
+    seeds = [made.widgets["noise"], made.widgets["pair_seed"]]
+    source.change(by_source, source, seeds, **ui.QUIET)
+    ui.on_open(by_source, [source], seeds)
 
 
 def _about(method: str) -> str:

@@ -9,14 +9,17 @@ import gradio as gr
 import numpy as np
 
 from core import runtime
-from core.stereo import inspect, oak, pictures
+from core.images import digest
+from core.stereo import MODELS, inspect, oak, pictures
 from core.stereo.methods import P1, P2, Volumes, method_volumes
 from core.stereo.run import Run
+from core.stereo.types import StereoSettings
 from demos import charts, markup, ui
 from demos.widgets.stereo_geometry import StereoGeometry
 
 KEPT_S = 600  # how long a volume, some 40 MB, waits in memory for the next look
 HIGHEST_PRICE = 1500
+Kept = tuple[tuple[str, str, StereoSettings], Volumes]  # volumes, after what they were made from
 
 
 class Inside:
@@ -72,29 +75,30 @@ class Inside:
         self.drawn |= {chart: ui.ANEW, facts: "", strips: ""}
         status = ui.text(elem_classes="status")
 
-        def draw(found: Run | None, volumes: Volumes | None, xy: Any) -> dict:
+        def draw(found: Run | None, kept: Kept | None, xy: Any) -> dict:
             if found is None:
                 return {chart: ""}
-            volumes = _volumes(found, volumes)
+            kept = _volumes(found, kept)
+            volumes = kept[1]
             place = inspect.curve(volumes, *(xy or _middle(found)))
+            full = place.disparities / volumes.scale  # as the depth map counts them
             series = {
-                name: [(float(d), float(c)) for d, c in zip(place.disparities, costs, strict=True)
+                name: [(float(d), float(c)) for d, c in zip(full, costs, strict=True)
                        if np.isfinite(c)]
                 for name, costs in (("before", place.raw), ("after", place.aggregated))
             }  # fmt: skip
             column, row = (min(int(v), n - 1) for v, n in zip(
                 xy or _middle(found), found.result.disparity.shape[::-1], strict=True))  # fmt: skip
-            made = np.isfinite(found.result.matched[row, column])
             rows = [
                 ("Answer", markup.number(float(found.result.disparity[row, column]), "px")),
-                ("It was", "matched" if made else "filled in"),
-                ("Winner", markup.number(place.winner, "px")),
-                ("Runner-up", markup.number(place.runner_up, "px")),
+                ("It was", _origin(found, row, column)),
+                ("Winner", markup.number(place.winner / volumes.scale, "px")),
+                ("Runner-up", markup.number(place.runner_up / volumes.scale, "px")),
                 ("Margin, share of the range", markup.number(place.margin)),
             ]
             note = f'<p class="note">{html.escape(volumes.note)}</p>' if volumes.note else ""
             return {
-                self.volumes: volumes,
+                self.volumes: kept,
                 chart: charts.lines(series, "Cost", "disparity (px)", y_range=(0, 1)),
                 facts: note
                 + markup.table(rows, ("Pixel", f"{column + 0.5}, {row + 0.5}"), ("", "n")),
@@ -102,7 +106,8 @@ class Inside:
             }
 
         gr.on([tab.select, picked.change], ui.guard(draw, status), [state, self.volumes, picked],
-              [status, self.volumes, chart, facts, strips], **ui.QUIET)  # fmt: skip
+              [status, self.volumes, chart, facts, strips],
+              trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 
     def _row(self, state: gr.State, picked: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -120,28 +125,30 @@ class Inside:
         self.drawn[shown] = ui.ANEW
         status = ui.text(elem_classes="status")
 
-        def draw(found: Run | None, volumes: Volumes | None, y: float, a: float, b: float) -> dict:
+        def draw(found: Run | None, kept: Kept | None, y: float, a: float, b: float) -> dict:
             if found is None:
                 return {shown: ""}
-            volumes = _volumes(found, volumes)
+            kept = _volumes(found, kept)
+            volumes = kept[1]
             height = volumes.raw.shape[0]
             y = min(int(y * volumes.scale), height - 1)
             made = inspect.paths(volumes, found.pair.left, y, a, max(a, b))
             made += inspect.row_slices(volumes, y)[1:]
-            return {self.volumes: volumes, shown: markup.pictures(made)}
+            return {self.volumes: kept, shown: markup.pictures(made)}
 
-        def opened(found: Run | None, volumes: Volumes | None, xy: Any, a: float, b: float) -> dict:
+        def opened(found: Run | None, kept: Kept | None, xy: Any, a: float, b: float) -> dict:
             if found is None:
                 return {shown: ""}
             y = int((xy or _middle(found))[1])
             last = found.result.disparity.shape[0] - 1
-            return {row: _slider(0, last, y), **draw(found, volumes, y, a, b)}
+            return {row: _slider(0, last, y), **draw(found, kept, y, a, b)}
 
         outputs = [status, self.volumes, shown]
         gr.on([row.input, p1.input, p2.input], ui.guard(draw, status),
               [state, self.volumes, row, p1, p2], outputs, trigger_mode="always_last", **ui.QUIET)  # fmt: skip
         gr.on([tab.select, picked.change], ui.guard(opened, status),
-              [state, self.volumes, picked, p1, p2], [*outputs, row], **ui.QUIET)  # fmt: skip
+              [state, self.volumes, picked, p1, p2], [*outputs, row],
+              trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 
     def _slice(self, state: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -155,27 +162,30 @@ class Inside:
         self.drawn[out] = None
         status = ui.text(elem_classes="status")
 
-        def draw(found: Run | None, volumes: Volumes | None, d: float, smooth: bool) -> dict:
+        def draw(found: Run | None, kept: Kept | None, d: float, smooth: bool) -> dict:
             if found is None:
                 return {out: None}
-            volumes = _volumes(found, volumes)
-            d = int(np.clip(d, volumes.disparities[0], volumes.disparities[-1]))
-            picture = inspect.disparity_slice(volumes, d, aggregated=smooth)
-            return {self.volumes: volumes, out: picture}
+            kept = _volumes(found, kept)
+            volumes = kept[1]
+            nearest = np.abs(volumes.disparities - d * volumes.scale).argmin()
+            picture = inspect.disparity_slice(
+                volumes, int(volumes.disparities[nearest]), aggregated=smooth
+            )
+            return {self.volumes: kept, out: picture}
 
-        def opened(found: Run | None, volumes: Volumes | None, d: float, smooth: bool) -> dict:
+        def opened(found: Run | None, kept: Kept | None, d: float, smooth: bool) -> dict:
             if found is None:
                 return {out: None}
-            volumes = _volumes(found, volumes)
-            low, high = int(volumes.disparities[0]), int(volumes.disparities[-1])
+            kept = _volumes(found, kept)
+            low, high = (int(v) for v in kept[1].disparities[[0, -1]] / kept[1].scale)
             d = int(np.clip(d, low, high))
-            slider = gr.Slider(low, max(low + 1, high), value=d)
-            return {at: slider, **draw(found, volumes, d, smooth)}
+            return {at: _slider(low, high, d), **draw(found, kept, d, smooth)}
 
         inputs, outputs = [state, self.volumes, at, after], [status, self.volumes, out]
         gr.on([at.input, after.input], ui.guard(draw, status), inputs, outputs,
               trigger_mode="always_last", **ui.QUIET)  # fmt: skip
-        tab.select(ui.guard(opened, status), inputs, [*outputs, at], **ui.QUIET)
+        tab.select(ui.guard(opened, status), inputs, [*outputs, at],
+                   trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 
     def _errors(self, state: gr.State, tab: gr.Tab) -> None:
         gr.Markdown(
@@ -246,11 +256,20 @@ def _ruled() -> str:
     )  # fmt: skip
 
 
-def _volumes(found: Run, known: Volumes | None) -> Volumes:
-    if known is not None:
-        return known
-    pair = found.pair
-    return runtime.run(method_volumes, pair.left, pair.right, found.result.settings)
+def _volumes(found: Run, kept: Kept | None) -> Kept:
+    """The volumes of this result: what was kept may be another's, stored while this was made."""
+    left, right, settings = found.pair.left, found.pair.right, found.result.settings
+    key = digest(left), digest(right), settings
+    if kept is not None and kept[0] == key:
+        return kept
+    return key, runtime.run(method_volumes, left, right, settings)
+
+
+def _origin(found: Run, row: int, column: int) -> str:
+    """Where a pixel's answer comes from, in two words."""
+    if found.result.settings.method in MODELS:
+        return "seen in one picture"
+    return "matched" if np.isfinite(found.result.matched[row, column]) else "filled in"
 
 
 def _slider(low: int, high: int, value: int) -> gr.Slider:

@@ -78,8 +78,14 @@ def one_picture(state: gr.State) -> None:
 
 def judged(found: Run, *, progress: Progress = silent) -> tuple[Shown, str]:
     """The row rule and, where its weights are, the network: aligned to the stereo result, and
-    scored against the truth, or the stereo result if there is none."""
+    scored against the truth, or the stereo result if there is none. Raises InputError for a result
+    that isn't stereo's."""
     pair, result = found.pair, found.result
+    if result.settings.method in MODELS:
+        raise InputError(
+            "This result was itself seen in one picture. Choose a stereo method, press Measure, "
+            "and compare again."
+        )
     truth = result.disparity if pair.truth is None else pair.truth.disparity
     against = "the stereo result" if pair.truth is None else "the truth"
     low, high = pictures.limits(result.disparity)

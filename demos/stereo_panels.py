@@ -13,7 +13,7 @@ import numpy as np
 
 from core import figures, images, runtime
 from core.cameras import look_at
-from core.stereo import dots, export, pictures
+from core.stereo import MODELS, dots, export, pictures
 from core.stereo.cloud import Cloud, point_cloud, step_for, write_ply
 from core.stereo.pairs import SourceSettings
 from core.stereo.preflight import Preflight
@@ -65,10 +65,12 @@ def hand_over(request: gr.Request, found: Run) -> None:
 def headline(found: Run) -> str:
     """The result in two lines, and what a person should know about it."""
     result, pair = found.result, found.pair
-    share = float(np.isfinite(result.matched).mean())
-    said = f"<b>{share:.0%} of the pixels matched</b>"
-    if result.settings.fill:
-        said += ", the rest filled from their surroundings"
+    if result.settings.method in MODELS:
+        said = "<b>Seen in one picture</b>, scaled and shifted to fit stereo"
+    else:
+        said = f"<b>{np.isfinite(result.matched).mean():.0%} of the pixels matched</b>"
+        if result.settings.fill:
+            said += ", the rest filled from their surroundings"
     said += ". "
     if found.depth is not None and pair.rig is not None and np.isfinite(found.depth).any():
         near, far = np.nanpercentile(found.depth, (1, 99))
@@ -165,10 +167,10 @@ class CloudView:
             ui.guard(self._draw, self.status), [state], [self.status, self.model],
             api_visibility="private", show_progress="minimal",
         )  # fmt: skip
-        self.outputs = [self.model]
+        self.outputs = [self.model, self.status]
 
     def show(self, found: Run) -> dict:
-        return {self.model: None}
+        return {self.model: None, self.status: ui.ANEW}
 
     def _draw(self, found: Run | None, request: gr.Request) -> dict:
         if found is None:
@@ -245,12 +247,14 @@ def rectification(state: gr.State, tab: gr.Tab) -> gr.HTML:
     def draw(found: Run | None) -> dict:
         if found is None:
             return {shown: ""}
-        raw, given = found.raw, found.given.rig
+        left, right, given = found.raw.left, found.raw.right, found.given.rig
+        if found.prepared.swapped:
+            left, right = right, left
         known = given if isinstance(given, Calibration) else None
-        done = runtime.run(rectify, raw.left, raw.right, known)
+        done = runtime.run(rectify, left, right, known)
         if known is None and done.vertical_before_px < FITTING_PX:  # nothing to turn
-            done = replace(done, left=raw.left, right=raw.right, done=False)
-        made = [(picture, title) for title, picture in row_pictures(raw.left, raw.right, done)]
+            done = replace(done, left=left, right=right, done=False)
+        made = [(picture, title) for title, picture in row_pictures(left, right, done)]
         return {shown: markup.pictures(made)}
 
     tab.select(ui.guard(draw, status), [state], [status, shown],

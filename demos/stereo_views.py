@@ -15,7 +15,8 @@ from core.types import InputError
 from demos import markup
 from demos.widgets.depth_view import encode
 
-SHOWN_SIDE_PX = 1000  # layers sent to the browser are reduced to this; coordinates are not
+SHOWN_SIDE_PX = 1000  # pictures sent to the browser are reduced to this; coordinates are not
+MAP_SIDE_PX = 1500  # and of larger maps every n-th pixel goes there: a mean would blur edges
 HINT = (
     '<div class="note">Click a pixel to open it under <b>Look inside</b>. With the ruler, click '
     "two points to read their distance in space.</div>"
@@ -91,12 +92,17 @@ def _layer(
     decimals: int = 2,
 ) -> dict[str, Any]:
     flat = legend is not None or name == "Filled"
-    shown = picture if flat else fit(picture, SHOWN_SIDE_PX)[0]
+    shown = _thinned(picture) if flat else fit(picture, SHOWN_SIDE_PX)[0]
     told = None
     if values is not None:
-        told = encode(values) | {"unit": unit, "decimals": decimals}
+        told = encode(_thinned(values)) | {"unit": unit, "decimals": decimals}
     return {"name": name, "image": markup.data_uri(shown, lossless=flat), "legend": legend,
             "values": told}  # fmt: skip
+
+
+def _thinned(layer: np.ndarray) -> np.ndarray:
+    step = -(-max(layer.shape[:2]) // MAP_SIDE_PX)
+    return np.ascontiguousarray(layer[::step, ::step])
 
 
 def place_text(found: Run, xy: Place) -> str:

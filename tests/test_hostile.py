@@ -28,7 +28,8 @@ from core.matching.run import Run
 from core.matching.types import GeometrySettings, MatchSettings
 from core.recipe import from_link
 from core.types import InputError
-from demos import matching, matching_panels
+from demos import matching, matching_panels, ui
+from demos.widgets.threshold_plot import ThresholdPlot
 
 KINDS = (PairSettings, MatchSettings, GeometrySettings)
 FIELDS = {f.name: f for kind in KINDS for f in fields(kind)}
@@ -430,6 +431,97 @@ def test_every_panel_bears_a_poor_result(tab, folder, kind, geometry):
     assert tried >= 6
 
 
+# ---------------------------------------------------------------- judged anew
+
+
+def handlers(tab: Tab, event: str, widget: Any) -> list[Any]:
+    """The handlers in Python that listen to this event of a widget."""
+    return [f for f in tab.page.fns.values()
+            if (widget._id, event) in f.targets and f.fn is not None]  # fmt: skip
+
+
+def field(tab: Tab, name: str) -> Any:
+    return tab.match.inputs[4 + list(FIELDS).index(name)]
+
+
+def labelled(tab: Tab, kind: type, label: str) -> Any:
+    (found,) = (b for b in tab.page.blocks.values() if isinstance(b, kind) and b.label == label)
+    return found
+
+
+def judged(tab: Tab, found: Run, event: str, **changed: Any) -> dict:
+    """The updates after one control was changed that needs no new matching."""
+    ((name, _),) = changed.items()
+    (handler,) = handlers(tab, event, field(tab, name))
+    values = {n: field(tab, n).value for n in FIELDS} | {"source": "photos"} | changed
+    return handler.fn(found, "truth", *values.values())
+
+
+def test_a_new_judgement_makes_the_pictures_inside_old(tab, good):
+    found = tab.result(*good, source="photos", max_keypoints=200)
+    (step,) = handlers(tab, "input", labelled(tab, gr.Slider, "Step"))
+    updates = judged(tab, found, "release", ratio=0.5)
+    for label in ("Scale space", "Descriptors of both ends", "This draw"):
+        assert updates[labelled(tab, gr.Image, label)] is None
+    told = [value for value in updates.values() if isinstance(value, str) and value == ui.ANEW]
+    assert len(told) == 4  # these, and Fast search
+    fewer = updates[tab.state]
+    assert 4 <= len(fewer.result.matches) < len(found.result.matches)
+    for run in (found, fewer):
+        drawn = step.fn(run, 1)
+        assert words(drawn[step.outputs[0]]) == ""
+        assert drawn[labelled(tab, gr.Image, "This draw")].ndim == 3
+
+
+def test_a_number_left_as_it_was_judges_nothing(tab, good):
+    found = tab.result(*good, source="photos", max_keypoints=200)
+    assert list(judged(tab, found, "blur", max_iterations=10000)) == [tab.status]
+    assert list(judged(tab, found, "release", ratio=0.8)) == [tab.status]
+    assert tab.state in judged(tab, found, "blur", max_iterations=5000)
+    assert tab.state in judged(tab, found, "submit", focal_px=500.0)
+    assert not handlers(tab, "input", field(tab, "focal_px")), "a digit is no number yet"
+
+
+def test_the_last_of_fast_changes_counts(tab):
+    tried = 0
+    for handler in tab.page.fns.values():
+        events = {event for _, event in handler.targets}
+        if handler.fn is not None and events & {"input", "release", "blur", "released"}:
+            assert handler.trigger_mode == "always_last", events
+            tried += 1
+    assert tried >= 6
+
+
+@pytest.mark.parametrize("ratio", [0.7, 0.8, 1.0])
+@pytest.mark.parametrize("mutual", [False, True])
+def test_the_line_keeps_as_many_as_there_are_matches(tab, good, ratio, mutual):
+    """Descriptors of bits have many equal distances, so ratios on the line itself and of 1."""
+    given = {"method": "orb", "ratio": ratio, "mutual_check": mutual, "max_keypoints": 400}
+    *_, last = tab.press(*good, source="photos", **given)
+    (shown,) = (value for widget, value in last.items() if isinstance(widget, ThresholdPlot))
+    kept = [v for v in shown["values"] if v is None or v < shown["threshold"]]
+    assert len(kept) == len(last[tab.state].result.matches) > 0
+
+
+def test_only_settings_that_are_read_are_shown(tab):
+    (by_method,) = handlers(tab, "change", field(tab, "method"))
+    (by_geometry,) = handlers(tab, "change", field(tab, "geometry"))
+
+    def hidden(updates: dict) -> set[str]:
+        names = {field(tab, name): name for name in FIELDS}
+        return {names[w] for w, u in updates.items()
+                if isinstance(u, dict) and u["visible"] is False}  # fmt: skip
+
+    assert hidden(by_method.fn("sift")) == set()
+    assert hidden(by_method.fn("orb")) == {"root_sift"}
+    checks = {"ratio", "cross_check", "mutual_check", "root_sift"}
+    assert hidden(by_method.fn("efficientloftr")) == checks
+    assert hidden(by_geometry.fn("homography", "photos", "photo")) == {"focal_px"}
+    assert hidden(by_geometry.fn("essential", "photos", "street")) == set()
+    assert hidden(by_geometry.fn("essential", "example", "street")) == {"focal_px"}
+    assert "threshold_px" in hidden(by_geometry.fn("none", "photos", "photo"))
+
+
 # ---------------------------------------------------------------- odd files that are fine
 
 RGBA = np.dstack([TEXTURE, np.full_like(GREY, 255)])
@@ -478,6 +570,7 @@ TRUTHS = [
     ("infinite", "1 0 1e999 0 1 0 0 0 1", "is not finite"),
     ("singular", "1 2 3 2 4 6 0 0 1", "can't be inverted"),
     ("zeros", "0 " * 9, "can't be inverted"),
+    ("mirror", "-1 0 240 0 1 0 0 0 1", "mirrors the picture"),
     ("no rotation", "K0: 500 0 320 0 500 240 0 0 1 K1: 500 0 320 0 500 240 0 0 1 "
      "R: 2 0 0 0 2 0 0 0 2 t: 1 0 0", "R in the truth file is no rotation"),
     ("half", "K0: 500 0 320 0 500 240 0 0 1", "names only K0"),

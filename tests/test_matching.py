@@ -25,10 +25,15 @@ from core.matching import (
     select,
     transfer_error_px,
 )
-from core.matching.neighbours import candidates, keep
+from core.matching.neighbours import candidates, deciding_ratio, keep
+from core.matching.pairs import PairSettings
+from core.matching.run import NEAR_LINE, compare, run, scored
+from core.matching.truth import load_truth
+from core.matching.types import CHECKS, USES, Pair, Truth
 from core.metrics import auc, corner_error_px, psnr
 from core.recipe import Recipe
 from core.types import InputError
+from demos.matching_panels import headline, lines_for
 
 ROOT = Path(__file__).parents[1]
 GRAF = ROOT / "../shared/data/matching/graf"
@@ -213,6 +218,19 @@ def test_ratio_and_cross_check_by_hand():
     assert kept(ratio=1.0) == [True, True, True, False]
     assert kept(ratio=1.0, cross_check=False) == [True] * 4
     assert kept(ratio=0.5, mutual_check=True) == [False, True, False, False]
+
+
+def test_what_the_ratio_test_looks_at_by_hand():
+    """The same four: forward 1/3, 1/3, 5/7, 0.6, back 1/1.5, 0.4, 2.5/√37, 1/1.5."""
+    there = points((1, 0), (3, 0), (0, 3.5), (1.5, 0))
+    c = candidates(there, points((0, 0), (4, 0), (0, 6)), MatchSettings())
+    one, both = (deciding_ratio(c, MatchSettings(mutual_check=on)) for on in (False, True))
+    np.testing.assert_allclose(one, [1 / 3, 1 / 3, 5 / 7, 0.6], rtol=1e-6)
+    np.testing.assert_allclose(both, [2 / 3, 0.4, 5 / 7, 2 / 3], rtol=1e-6)
+    lone = candidates(points((1, 0)), points((0, 0)), MatchSettings())
+    assert np.isnan(deciding_ratio(lone, MatchSettings(mutual_check=True))).all()
+    twice = candidates(points((1, 1)), points((1, 1), (1, 1)), MatchSettings())
+    assert deciding_ratio(twice, MatchSettings()).tolist() == [1]
 
 
 def test_a_lone_descriptor_has_no_runner_up_and_passes():
@@ -472,6 +490,77 @@ def test_rotate_retry_with_orb(picture):
     i, j = result.matches[result.inliers].T
     change = (result.features1.angle_deg[j] - result.features0.angle_deg[i]) % 360
     assert np.median(np.abs(change - 180)) < 3
+
+
+# ---------------------------------------------------------------- a truth of one's own
+
+PHOTOS, FEW = PairSettings("photos"), MatchSettings(max_keypoints=300)
+CAMERAS = "500 0 160 0 500 120 0 0 1 " * 2 + "1 0 0 0 1 0 0 0 1 1 0 0"  # moved sideways: rows
+
+
+def test_compare_holds_each_method_against_the_given_truth(picture):
+    text = " ".join(map(str, (np.linalg.inv(SHIFT) @ MILD @ SHIFT).ravel()))
+    given = PHOTOS, ("sift", "orb"), FEW, GeometrySettings(), picture, warped(picture, MILD)
+    known, unknown = (list(compare(*given, truth)) for truth in (text, ""))
+    assert all(c.scores["precision"] > 0.8 and c.scores["corner_error_px"] < 2 for c in known)
+    assert all(np.isnan(c.scores["precision"]) for c in unknown)
+
+
+def test_cameras_alone_say_near_the_line_and_not_right(picture):
+    moved = np.roll(picture, 12, axis=1)
+    found = run(PHOTOS, FEW, GeometrySettings("fundamental"), picture, moved, CAMERAS)
+    assert found.scores["precision"] > 0.9
+    assert found.result.notes.count(NEAR_LINE) == 1
+    assert "lie on their true epipolar lines</b> within 3 px" in headline(found)
+    assert "are right" not in headline(found)
+    again = scored(found.pair, found.result)
+    assert again.result.notes.count(NEAR_LINE) == 1
+    flat = scored(dataclasses.replace(found.pair, truth=Truth(np.eye(3))), found.result)
+    assert NEAR_LINE not in flat.result.notes and "are right" in headline(flat)
+
+
+def test_a_truth_that_knows_no_match_gives_no_share(picture, sift_result):
+    mirrored = Truth(np.array([[-1, 0, 331], [0, 1, 0], [0, 0, 1]]))
+    found = scored(Pair(picture, picture, mirrored), sift_result)
+    assert np.isnan(found.scores["precision"]) and "nan" not in headline(found)
+
+
+def test_a_file_with_a_mirroring_homography_is_refused():
+    for text in ("-1 0 300 0 1 0 0 0 1", "1 0 0 0 -1 200 0 0 -1e-3", "0 1 0 1 0 0 0 0 2"):
+        with pytest.raises(InputError, match=r"mirrors the picture.*Check its nine numbers"):
+            load_truth(text)
+    for text in ("0 -1 300 1 0 0 0 0 1", "-1 0 300 0 -1 200 0 0 1", "-1 0 0 0 -1 0 1e-3 0 -1"):
+        assert load_truth(text).homography is not None  # turned, or of the other sign
+
+
+def test_a_place_without_a_geometry_says_which_is_missing(sift_result):
+    pair = Pair(np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9, 3), np.uint8))
+    none = estimate(sift_result, GeometrySettings("none"))
+    lost = dataclasses.replace(sift_result, model=None)
+    for result, words in ((none, r"asked for.*Choose one"), (lost, r"found.*Try more matches")):
+        with pytest.raises(InputError, match=words):
+            lines_for(scored(pair, result), 0, (3, 3))
+
+
+# ---------------------------------------------------------------- what each method reads
+
+OTHER = {"max_keypoints": 24, "ratio": 0.6, "cross_check": False, "mutual_check": True,
+         "root_sift": False}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["sift", "orb", "sift-flann", "orb-flann", "template"])
+def test_a_method_reads_the_settings_it_is_said_to(picture, method):
+    part = picture[:150, :190]
+    other = warped(part, np.array([[0.99, -0.03, 5], [0.03, 0.99, 2], [0, 0, 1]]))
+    plain = MatchSettings(method=method, max_keypoints=64, ratio=0.9)
+    first = match(part, other, plain)
+    for name in ("max_keypoints", *CHECKS, "root_sift"):
+        changed = match(part, other, dataclasses.replace(plain, **{name: OTHER[name]}))
+        if name not in USES[method]:
+            np.testing.assert_array_equal(changed.matches, first.matches, name)
+            np.testing.assert_array_equal(changed.scores, first.scores, name)
+        elif name in ("max_keypoints", "root_sift"):
+            assert not np.array_equal(changed.scores, first.scores), name
 
 
 # ---------------------------------------------------------------- at the door

@@ -10,8 +10,12 @@ from core.stereo.methods import P1, P2, method_volumes
 from core.stereo.pairs import EXAMPLES, SPOILS, RigSettings, SourceSettings, make_pair
 from core.stereo.prepare import PrepareSettings
 from core.stereo.run import COMPARE_HELP, Given, compare, made, run
-from core.stereo.types import METHODS
+from core.stereo.types import METHODS, USES
 from core.types import InputError, Rig
+from demos import stereo_views
+from demos.stereo_inside import _volumes
+from demos.stereo_more import judged
+from demos.stereo_panels import headline
 
 BLOCK = StereoSettings("block")
 
@@ -136,7 +140,60 @@ def test_compare_streams_each_method_and_says_which_could_not_run(monkeypatch, t
         assert done.scores["bad_2"] < 0.3 and done.picture.dtype == np.uint8
 
 
+OTHER = {"window_px": 9, "window_cost": "census", "mode": "sgbm", "small_step": 3.0,
+         "big_step": 0.5}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["block", "sgbm", "refined"])
+def test_a_method_reads_the_settings_it_is_said_to(method):
+    pair = make_pair(SourceSettings(grain=0.0))
+    left, right = pair.left[100:200, :240], pair.right[100:200, :240]
+    plain = StereoSettings(method, max_disparity_px=32)
+    first = disparity(left, right, plain).disparity
+    for name, value in OTHER.items():
+        changed = disparity(left, right, replace(plain, **{name: value})).disparity
+        same = np.array_equal(changed, first, equal_nan=True)
+        assert same == (name not in USES[method]), name
+
+
+def test_what_one_picture_says_is_not_called_matched():
+    pair = shifted()
+    given = Given(pair.left, pair.right)
+    found = run(SourceSettings("own"), settings=BLOCK, given=given)
+    assert "of the pixels matched" in headline(found)
+    alone = replace(found, result=replace(found.result, settings=StereoSettings("depth-anything")))
+    assert "Seen in one picture" in headline(alone) and "matched" not in headline(alone)
+    with pytest.raises(InputError, match=r"seen in one picture. Choose a stereo method"):
+        judged(alone)
+
+
 # ---------------------------------------------------------------- inside
+
+
+def test_kept_volumes_serve_their_own_result_only():
+    settings = StereoSettings("block", max_disparity_px=16)
+    first, other = (
+        run(SourceSettings("own"), settings=settings, given=Given(pair.left, pair.right))
+        for pair in (shifted(by=9), shifted(by=5, seed=1))
+    )
+    kept = _volumes(first, None)
+    assert _volumes(first, kept) is kept
+    stale = _volumes(other, kept)[1]
+    assert inspect.curve(kept[1], 70.5, 40.5).winner == 9
+    assert inspect.curve(stale, 70.5, 40.5).winner == 5
+    anew = replace(first, result=replace(first.result, settings=replace(settings, window_px=7)))
+    assert _volumes(anew, kept) is not kept
+
+
+def test_large_maps_go_to_the_page_thinned():
+    """Every pixel that is sent is one of the map's: nothing is mixed across an edge."""
+    values = np.repeat(np.arange(4000, dtype=np.float32)[None], 5, 0)
+    picture = np.zeros((5, 4000, 3), np.uint8)
+    told = stereo_views._layer("Disparity", picture, {"low": 0}, values)["values"]
+    assert (told["width"], told["height"]) == (1334, 2)
+    assert told["offset"] == 0 and told["scale"] * 65534 == pytest.approx(3999)
+    small = stereo_views._layer("Disparity", picture[:, :1500], {"low": 0}, values[:, :1500])
+    assert (small["values"]["width"], small["values"]["height"]) == (1500, 5)
 
 
 @pytest.mark.parametrize("method", ["block", "sgbm", "refined"])

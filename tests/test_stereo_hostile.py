@@ -24,7 +24,7 @@ from core.stereo.rigfile import write_rig
 from core.stereo.run import Run
 from core.stereo.truth import write_pfm
 from core.types import InputError
-from demos import stereo
+from demos import stereo, stereo_panels, ui
 from demos.widgets.base import Widget
 from tests.test_hostile import (
     FINE,
@@ -560,6 +560,82 @@ def test_a_fix_without_its_finding(tab, key, first):
     said, changed = tab.said("click", f"stereo-fix-{key}", first, *values)
     check_sentence(said, "nothing")
     assert not changed
+
+
+# ---------------------------------------------------------------- what the page shows
+
+
+def handler(tab: Tab, event: str, label: str) -> Any:
+    """The handler in Python that listens to this event of the widget or tab with this label."""
+    ids = {b._id for b in tab.page.blocks.values() if getattr(b, "label", "") == label}
+    (found,) = (h for h in tab.page.fns.values() if h.fn is not None
+                and any(block in ids and name == event for block, name in h.targets))  # fmt: skip
+    return found
+
+
+def test_the_cost_curve_counts_in_the_pictures_own_pixels(tab, folder, good):
+    """Matched at half the size: a shift of 8 px is one of 4 there, and is told as 8."""
+    right = photo(np.roll(LEFT, -8, axis=1), folder / "eight.png")
+    found = tab.result(good[0], right, max_side_px=WIDTH // 2)
+    assert np.nanmedian(found.result.disparity) == pytest.approx(8, abs=0.5)
+    curve = handler(tab, "select", "Cost curve")
+    facts = curve.outputs[3]
+    told = words(curve.fn(found, None, None)[facts])
+    assert re.search(r"Winner\D*8 px", told), told
+    one = handler(tab, "select", "One disparity")
+    (slider,) = (u for u in one.fn(found, None, 20, False).values() if isinstance(u, gr.Slider))
+    assert (slider.minimum, slider.maximum) == (0, 14)  # 0 to 7 at half the size
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_the_rectification_view_takes_the_pictures_as_the_run_did(tab, good, swap, monkeypatch):
+    seen = []
+
+    def rectify(left, right, calibration):
+        seen.append((left, right))
+        raise InputError("Stop here. Try again.")
+
+    monkeypatch.setattr(stereo_panels, "rectify", rectify)
+    found = tab.result(*good, swap=swap)
+    handler(tab, "select", "Rectification").fn(found)
+    assert np.array_equal(seen[0][0], found.prepared.left)
+    assert np.array_equal(seen[0][1], found.prepared.right)
+    example = {"source": "example", "spoil": "swapped", "max_disparity_px": 64}
+    mended = tab.result(**example, swap=True)
+    handler(tab, "select", "Rectification").fn(mended)
+    assert np.array_equal(seen[1][0], mended.prepared.left), "it was not swapped twice"
+
+
+def test_an_open_cloud_says_that_it_is_old(tab, good):
+    *_, last = tab.press(*good)
+    cloud = handler(tab, "select", "Point cloud")
+    assert [last[widget] for widget in cloud.outputs] == [ui.ANEW, None]
+
+
+def test_only_settings_that_are_read_are_shown(tab):
+    def hidden(label: str, key: str) -> set[str]:
+        names = {widget: name for name, widget in tab.widgets.items()}
+        (found,) = (h for h in tab.page.fns.values()
+                    if (tab.widgets[label]._id, "change") in h.targets
+                    and tab.widgets["window_px" if label == "method" else "noise"] in h.outputs)  # fmt: skip
+        updates = found.fn(key).items()
+        return {names[w] for w, u in updates if isinstance(u, dict) and u["visible"] is False}
+
+    assert hidden("method", "refined") == {"window_px", "window_cost", "mode"}
+    assert hidden("method", "sgbm") == {"window_cost"}
+    assert hidden("method", "block") == {"mode", "small_step", "big_step"}
+    assert hidden("source", "example") == set()
+    assert hidden("source", "dots") == {"noise"}
+    assert hidden("source", "own") == {"noise", "pair_seed"}
+
+
+def test_the_last_of_fast_changes_counts(tab):
+    for known in tab.page.fns.values():
+        events = {event for _, event in known.targets}
+        if known.fn is not None and events & {"input", "release"}:
+            assert known.trigger_mode == "always_last", events
+    assert handler(tab, "select", "Cost curve").trigger_mode == "always_last"
+    assert handler(tab, "select", "Row and prices").trigger_mode == "always_last"
 
 
 # ---------------------------------------------------------------- the other panels' own buttons

@@ -15,6 +15,7 @@ EXAMPLES = {
     "repetition": "Repeated windows",
     "viewpoint": "Extreme tilt",
 }
+WITH_CAMERAS = ("street",)  # of these K0 and K1 are known
 TITLES = {
     "poster": "Posters on a wall: flat, so a homography holds exactly",
     "street": "Street corner: boxes at many depths, cameras and depth known exactly",

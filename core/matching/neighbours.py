@@ -94,6 +94,15 @@ def keep(found: Candidates, settings: MatchSettings) -> np.ndarray:
     return kept
 
 
+def deciding_ratio(found: Candidates, settings: MatchSettings) -> np.ndarray:
+    """(C,) float64: what must stay below `settings.ratio`, the larger of both directions if both
+    are tested; NaN where there is no runner-up to compare with."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = found.distance.astype(np.float64) / found.second_distance
+    ratio[found.second_distance == 0] = 1  # two perfect matches: nothing tells them apart
+    return np.fmax(ratio, found.back_ratio) if settings.mutual_check else ratio
+
+
 Nearest = tuple[np.ndarray, np.ndarray]  # (N, k) int64 indices, -1 none; (N, k) float32, NaN none
 
 

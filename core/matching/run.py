@@ -20,6 +20,10 @@ NOT_FLAT = (
     "This scene isn't flat, so one homography fits only a part of it: matches can be right and "
     "still disagree. Choose the fundamental matrix."
 )
+NEAR_LINE = (
+    "The truth holds cameras but no depth, so a match counts as right within 3 px of its true "
+    "epipolar line: a wrong match along the line goes unseen."
+)
 COMPARE_HELP = {
     "seconds": ("Time", "From pictures to verified matches.", "s"),
     "matches": SCORE_HELP["matches"],
@@ -56,9 +60,7 @@ def run(
     Raises InputError for pictures or truth that can't be used, Unavailable for a missing model.
     """
     progress(0.0, desc="making the pair")
-    pair = make_pair(source, image0, image1)
-    if truth_text:
-        pair = replace(pair, truth=load_truth(truth_text))
+    pair = _known_pair(source, image0, image1, truth_text)
     result = match_pair(pair, settings, geometry, progress=stage(progress, 0.1, 0.95))
     used = {"photos": (image0, image1), "warp": (image0,), "example": ()}[source.source]
     # The digests are those of the pair's pictures, which lie beside the exported script: a large
@@ -74,6 +76,14 @@ def run(
     return scored(pair, replace(result, recipe=recipe), truth_text)
 
 
+def _known_pair(
+    source: PairSettings, image0: np.ndarray | None, image1: np.ndarray | None, truth_text: str
+) -> Pair:
+    """The pair, with the truth of the file if one was given."""
+    pair = make_pair(source, image0, image1)
+    return replace(pair, truth=load_truth(truth_text)) if truth_text else pair
+
+
 def match_pair(
     pair: Pair,
     settings: MatchSettings,
@@ -87,11 +97,14 @@ def match_pair(
 
 
 def scored(pair: Pair, result: MatchResult, truth_text: str = "") -> Run:
-    """The run with its scores, and a note where the geometry can't suit the scene."""
+    """The run with its scores, and notes where the geometry can't suit the scene, or where the
+    truth tells less than the place."""
     deep = pair.truth is not None and pair.truth.homography is None
-    notes = tuple(note for note in result.notes if note != NOT_FLAT)
+    notes = tuple(note for note in result.notes if note not in (NOT_FLAT, NEAR_LINE))
     if deep and result.geometry.geometry in ("homography", "affine"):
         notes += (NOT_FLAT,)
+    if pair.truth is not None and pair.truth.only_lines:
+        notes += (NEAR_LINE,)
     scores = {} if pair.truth is None else score(result, pair.truth)
     return Run(pair, replace(result, notes=notes), scores, truth_text)
 
@@ -153,11 +166,13 @@ def compare(
     geometry: GeometrySettings,
     image0: np.ndarray | None = None,
     image1: np.ndarray | None = None,
+    truth_text: str = "",
     *,
     progress: Progress = silent,
 ) -> Iterator[Compared]:
-    """Each method on the same pair. One that can't run says why and has no scores."""
-    pair = make_pair(source, image0, image1)
+    """Each method on the same pair, truth_text as in `run`. One that can't run says why and has
+    no scores."""
+    pair = _known_pair(source, image0, image1, truth_text)
     total, seconds = len(methods), 0.0
     for step, method in enumerate(methods, 1):
         inner = stage(progress, (step - 1) / total, step / total)

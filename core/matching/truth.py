@@ -89,7 +89,7 @@ def error_px(truth: Truth, points0: np.ndarray, points1: np.ndarray) -> np.ndarr
     """
     points0 = np.asarray(points0, np.float64).reshape(-1, 2)
     points1 = np.asarray(points1, np.float64).reshape(-1, 2)
-    if truth.homography is None and truth.depth0_m is None:
+    if truth.only_lines:
         lines = _homogeneous(points0) @ fundamental(truth).T
         with np.errstate(divide="ignore", invalid="ignore"):
             across = np.abs((lines * _homogeneous(points1)).sum(axis=1))
@@ -100,7 +100,10 @@ def error_px(truth: Truth, points0: np.ndarray, points1: np.ndarray) -> np.ndarr
 def right(
     truth: Truth, points0: np.ndarray, points1: np.ndarray, threshold_px: float = 3.0
 ) -> np.ndarray:
-    """(N,) int8: RIGHT = 1 within the threshold, WRONG = 0, UNKNOWN = -1."""
+    """(N,) int8: RIGHT = 1 within the threshold, WRONG = 0, UNKNOWN = -1.
+
+    Where only the cameras are known, right means near the true epipolar line.
+    """
     error = error_px(truth, points0, points1)
     answer = np.where(error <= threshold_px, RIGHT, WRONG)
     return np.where(np.isnan(error), UNKNOWN, answer).astype(np.int8)
@@ -215,7 +218,9 @@ def load_truth(text: str | bytes, *, first_pixel: float = 0.0) -> Truth:
         raise InputError(f"The truth file names only {', '.join(sorted(parts))}. {how}")
     shift = np.array([[1, 0, 0.5 - first_pixel], [0, 1, 0.5 - first_pixel], [0, 0, 1]])
     if "H" in parts:
-        return Truth(homography=_scaled(shift @ parts["H"].reshape(3, 3) @ np.linalg.inv(shift)))
+        H = _scaled(shift @ parts["H"].reshape(3, 3) @ np.linalg.inv(shift))
+        _check_side(H)
+        return Truth(homography=H)
     K0, K1, R = (parts[name].reshape(3, 3) for name in ("K0", "K1", "R"))
     _check_cameras(K0, K1, R, parts["t"])
     return Truth(K0=shift @ K0, K1=shift @ K1, R=R, t=parts["t"])
@@ -242,6 +247,13 @@ def _scaled(H: np.ndarray) -> np.ndarray:
         raise InputError("The homography in the truth file can't be inverted. "
                          "Check its nine numbers.")  # fmt: skip
     return H / np.cbrt(abs(np.linalg.det(H)))
+
+
+def _check_side(H: np.ndarray) -> None:
+    """InputError if the plane shows its back wherever x and y are above 0 (see `transfer`)."""
+    if (H[2] * np.sign(np.linalg.det(H)) <= 0).all():
+        raise InputError("The homography in the truth file mirrors the picture, which no second "
+                         "view of it does. Check its nine numbers and their order.")  # fmt: skip
 
 
 def _numbers(text: str, how: str) -> np.ndarray:

@@ -31,6 +31,15 @@ METHOD_HELP = {
     "template": "Slides small patches over the other picture: the idea before features.",
 }
 
+CHECKS = ("ratio", "cross_check", "mutual_check")
+USES = {  # of the settings that not every method reads, those that each does
+    **dict.fromkeys(("sift", "sift-flann", "affine-sift"),
+                    ("max_keypoints", *CHECKS, "root_sift")),
+    **dict.fromkeys(("orb", "orb-flann", "template"), ("max_keypoints", *CHECKS)),
+    **dict.fromkeys(("efficientloftr", "lightglue-superpoint"), ("max_keypoints",)),
+    "dinov2": CHECKS,
+}  # fmt: skip
+
 GEOMETRIES = {
     "homography": "Homography",
     "fundamental": "Fundamental matrix",
@@ -44,7 +53,7 @@ ESTIMATORS = {"magsac": "MAGSAC++", "ransac": "RANSAC", "lmeds": "LMedS"}
 
 @dataclass(frozen=True)
 class MatchSettings(Settings):
-    """How keypoints are found, described and paired."""
+    """How keypoints are found, described and paired. USES says which method reads what."""
 
     method: str = setting("sift", "Method", METHOD_HELP["sift"], choices=METHODS)
     max_keypoints: int = setting(
@@ -266,6 +275,11 @@ class Truth:
             object.__setattr__(self, name, value)
         if self.homography is not None and abs(np.linalg.det(self.homography)) < 1e-12:
             raise InputError("The truth's homography can't be inverted. Check its nine numbers.")
+
+    @property
+    def only_lines(self) -> bool:
+        """Whether only cameras are known: which line a point lies on in picture 1, not where."""
+        return self.homography is None and self.depth0_m is None
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,14 @@ class PrepareSettings(Settings):
 class Prepared:
     """left, right (H, W, 3) uint8, ready to be matched. rig is that of a calibrated
     rectification, else None. valid (H, W) bool: where the left one shows anything, None if
-    everywhere. notes are plain sentences about what was done."""
+    everywhere. notes are plain sentences about what was done; swapped: left was the right one."""
 
     left: np.ndarray
     right: np.ndarray
     rig: Rig | None = None
     valid: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    swapped: bool = False
 
 
 def prepare(
@@ -86,7 +87,7 @@ def prepare(
             if np.isfinite(light.differ)
             else "Too few places could be compared, so the exposure stayed as it was."
         )
-    return Prepared(left, right, rig, valid, tuple(notes))
+    return Prepared(left, right, rig, valid, tuple(notes), settings.swap)
 
 
 def fixed(

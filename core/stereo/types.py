@@ -27,13 +27,20 @@ METHOD_HELP = {
     "block": "Compares small windows, each pixel for itself: the idea before smoothness.",
 }
 
+USES = {  # of the settings that not every method reads, those that each does
+    "refined": ("small_step", "big_step"),
+    "sgbm": ("window_px", "mode", "small_step", "big_step"),
+    "block": ("window_px", "window_cost"),
+    "depth-anything": ("small_step", "big_step"),  # refined stereo gives it scale and shift
+}
+
 MODES = {"sgbm": "5 paths", "hh": "8 paths", "3way": "3 paths", "hh4": "4 paths"}
 WINDOW_COSTS = {"bm": "OpenCV BM", "sad": "SAD", "zncc": "ZNCC", "census": "Census"}
 
 
 @dataclass(frozen=True)
 class StereoSettings(Settings):
-    """How the disparity of every pixel is found."""
+    """How the disparity of every pixel is found. USES says which method reads what."""
 
     method: str = setting("refined", "Method", METHOD_HELP["refined"], choices=METHODS)
     min_disparity_px: int = setting(
@@ -105,7 +112,8 @@ class Calibration:
 class StereoResult:
     """disparity (H, W) float32 px, NaN unknown; confidence (H, W) float32 in [0, 1].
 
-    matched (H, W) float32: the disparity before anything was filled, NaN where nothing was found;
+    matched (H, W) float32: the disparity before anything was filled, NaN where nothing was found
+    (of one picture: what was seen in it; nothing is matched);
     occluded (H, W) bool: where the left–right check failed. seconds from pair to result, stages
     the same by step. notes are plain sentences about what a person should know.
     """

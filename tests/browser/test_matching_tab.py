@@ -114,6 +114,10 @@ def number(page, label):
     return page.get_by_label(f"number input for {label}", exact=True)
 
 
+def keypoints(page):
+    return page.locator("input[type=number]").and_(page.get_by_label("Keypoints", exact=True))
+
+
 def seed(page, value):
     page.locator("button.label-wrap", has_text="More").first.click()
     page.wait_for_timeout(500)  # the panel unfolds and its widgets take their values
@@ -409,6 +413,36 @@ def changes(page, image, before):
     )
 
 
+def test_what_is_open_inside_says_that_it_is_old(page):
+    inside = panel(page, "Look inside")
+    tab(page, "RANSAC")
+    picture = inside.locator("img:visible").first
+    assert loaded(picture) > 200
+    follows(page, lambda: (number(page, "Ratio").fill("0.6"), number(page, "Ratio").press("Tab")))
+    inside.get_by_text("There is a new result.").locator("visible=true").wait_for()
+    picture.wait_for(state="detached")
+    slider = inside.get_by_label("range slider for Step")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert loaded(picture) > 200
+    assert f"of {matches(page)}" in inside.locator("table.facts:visible").inner_text()
+
+
+def test_the_settings_shown_are_the_methods(url, open_page):
+    page = open_page(url + "?tab=matching&method=orb&geometry=fundamental")
+    page.locator(f"{HEADLINE} b").first.wait_for()
+    page.locator("button.label-wrap", has_text="More").first.click()
+    keypoints(page).wait_for()
+    hidden = page.get_by_label("RootSIFT").locator("visible=true")
+    focal = page.get_by_label("Focal length (px)", exact=True).locator("visible=true")
+    assert hidden.count() == focal.count() == 0
+    choose(page, "Method", "SIFT")
+    hidden.wait_for()
+    choose(page, "Geometry", "Essential matrix")
+    focal.wait_for()
+    assert page.watch.faults == []
+
+
 # ---------------------------------------------------------------- compare and sweep
 
 
@@ -577,6 +611,12 @@ def test_a_model_that_is_not_here(page):
 
 
 def test_structure_labels_and_keyboard(page):
+    more = page.locator("button.label-wrap", has_text="More").first
+    more.click()
+    page.wait_for_timeout(500)  # the panel unfolds and its widgets take their values
+    keypoints(page).fill("304")
+    keypoints(page).press("Tab")
+    more.click()
     for name in PANELS:
         panel(page, name)
     page.wait_for_timeout(500)
@@ -589,6 +629,7 @@ def test_structure_labels_and_keyboard(page):
     else:
         raise AssertionError("Tab doesn't reach the Match button")
     page.keyboard.press("Enter")
+    page.locator(HEADLINE, has_text="304 and 304 keypoints").wait_for()
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

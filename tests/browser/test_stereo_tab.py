@@ -578,6 +578,23 @@ def test_a_link_brings_everything_back(fresh):
     assert stand(fresh) == before
 
 
+def test_the_settings_shown_are_the_methods(url, open_page):
+    page = open_page(url + "?tab=stereo&source=dots&method=sgbm")
+    arrived(page)
+    unfold(page, "More")
+    seen = {name: page.get_by_label(name, exact=True).locator("visible=true")
+            for name in ("SGBM paths", "Window cost")}  # fmt: skip
+    seen["SGBM paths"].wait_for()
+    noise = number(page, "Noise").locator("visible=true")
+    assert seen["Window cost"].count() == noise.count() == 0
+    choose(page, "Method", "Block matching")
+    seen["Window cost"].wait_for()
+    seen["SGBM paths"].wait_for(state="detached")
+    source(page, "An example")
+    noise.wait_for()
+    assert faults(page) == []
+
+
 def test_the_keyboard_reaches_measure(fresh):
     field = number(fresh, "Largest disparity (px)")
     field.focus()
