@@ -12,10 +12,11 @@ from typing import Any
 import gradio as gr
 
 from core import runtime
+from core.metrics import psnr
 from core.nerf import NerfSettings, Seen, load, render
-from core.nerf.run import Given, Run, ViewSettings, run, trained
+from core.nerf.run import Given, Run, ViewSettings, longer, run, trained
 from core.nerf.types import FIELD_HELP
-from core.runtime import Done, Tick
+from core.runtime import Done, Part, Tick
 from core.types import InputError
 from demos import nerf_panels as panels
 from demos import nerf_picture as picture
@@ -86,18 +87,17 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
 
     def work(request: gr.Request, paths: list[str] | None, *values: Any) -> Iterator:
         session = sessions.of(request)
+        on, session.go_on = session.go_on, False
         source, settings = made.read(values)
         if session.training:
             raise InputError("This page trains already. Stop it first.")
-        on = session.go_on and session.run is not None
-        session.go_on = False
         if on:
             events = _longer(session, settings)
         else:
             given = Given(tuple(paths or ()))
             session.look(None)  # where the last scene was looked at from is nowhere in the next
             events = runtime.stream(run, source, settings, given, live=session.live)
-        first = True
+        first, done = True, False
         with session.trains(settings), contextlib.closing(events):
             for event in events:
                 if isinstance(event, Tick) or event.value is None:
@@ -106,8 +106,13 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
                 if first and not on:  # only now is the last one given up
                     session.begin()
                 session.take(event.value)
-                yield type(event)(Moment(session, first, isinstance(event, Done)))
+                done = isinstance(event, Done)
+                if done or session.aside:  # in a pause, an older field is looked at
+                    continue
+                yield Part(Moment(session, first, False))
                 first = False
+        if done:  # shown at rest, so that Train on is heard from then on
+            yield Done(Moment(session, first, True))
 
     def show(now: Moment) -> dict:
         session = now.session
@@ -127,7 +132,7 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
 
     def rested(session: Session) -> dict:
         """What a page shows of a training that has ended or was stopped."""
-        found = session.found
+        found = session.latest()
         fine = runtime.run(render, found.shot.field, views.orbit_camera(session.orbit))
         seconds = max(round(found.seconds, 1), 0.1)
         return {
@@ -136,10 +141,12 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
             view: views.orbit_value(session, fine, views.note_of(found), whole=False),
             back: gr.Slider(maximum=seconds, value=seconds),
             pause: gr.Button("Pause"),
-            **score.show(found),
-            **outputs_of.show(),
-            **take.show(found.recipe),
+            **follow(found),
         }
+
+    def follow(shown: Run) -> dict:
+        """What the panels say of the field that is shown."""
+        return {**score.show(shown), **outputs_of.show(), **take.show(shown.recipe)}
 
     def settle(request: gr.Request) -> dict:
         session = sessions.of(request)
@@ -151,7 +158,7 @@ def build(run: Callable[..., Iterator[Run]] = run) -> None:
 
     job.wire(work, show, [files, *made.inputs], outputs, api_name="nerf", keyed=True)
     job.stop.click(settle, None, outputs, **ui.QUIET)
-    _live(made, job, pause, more, view, back, headline, curves, held, token, file)
+    _live(made, job, pause, more, view, back, headline, curves, held, token, file, follow, outputs)
     take.wire(token, panels.write_files, keyed=True)
     made.restore_from("nerf")
     ui.on_close(sessions.forget)
@@ -165,18 +172,15 @@ def _longer(session: Session, settings: NerfSettings) -> Generator:
     one go lowers its rate but once."""
     known = session.found
     source, before = known.recipe.settings
-    assert isinstance(before, NerfSettings)
-    both = replace(before, seconds=before.seconds + settings.seconds,
-                   steps=before.steps and before.steps + settings.steps)  # fmt: skip
-    return runtime.stream(
-        trained, known.views, settings, replace(known.recipe, settings=(source, both)), session.live,
-        start=known.shot.field, curve=known.curve,
-    )  # fmt: skip
+    both = longer(before, settings, known.seconds, known.step)
+    recipe = replace(known.recipe, settings=(source, both))
+    return runtime.stream(trained, known.views, settings, recipe, session.live, known=known)
 
 
 def _live(
     made: ui.Controls, job: ui.Job, pause: Any, more: Any, view: Any, back: Any, headline: Any,
-    curves: Any, held: Any, token: Any, file: Any,
+    curves: Any, held: Any, token: Any, file: Any, follow: Callable[[Run], dict],
+    outputs: list[Any],
 ) -> None:  # fmt: skip
     """What answers while training goes on: pause, rate and batch, the camera; and the way back."""
 
@@ -185,20 +189,27 @@ def _live(
         if not session.training:
             raise InputError("Nothing is being trained. Press Train.")
         session.live.paused = not session.live.paused
-        return {pause: gr.Button("Resume" if session.live.paused else "Pause")}
+        told: dict = {pause: gr.Button("Resume" if session.live.paused else "Pause")}
+        if session.live.paused and session.run is not None:
+            seconds = max(round(session.run.seconds, 1), 0.1)
+            told[back] = gr.Slider(maximum=seconds, value=seconds)
+        return told
 
-    pause.click(ui.guard(toggle, job.status), None, [job.status, pause], **LIVE)
+    pause.click(ui.guard(toggle, job.status), None, [job.status, pause, back], **LIVE)
 
-    def go_on(request: gr.Request) -> dict:
+    asked = gr.State(0)  # counts the times that were granted: one refused must not train anew
+
+    def go_on(count: int, request: gr.Request) -> dict:
         session = sessions.of(request)
         if session.training:
             raise InputError("The field is being trained already.")
-        session.go_on = session.run is not None
-        return {}
+        if session.run is None:
+            raise InputError(sessions.NOT_YET)
+        session.go_on = True
+        return {asked: count + 1}
 
-    more.click(ui.guard(go_on, job.status), None, [job.status], **LIVE).then(
-        None, None, None, js=ui.press("nerf"), **ui.QUIET
-    )
+    more.click(ui.guard(go_on, job.status), [asked], [job.status, asked], **ui.QUIET)
+    asked.change(None, None, None, js=ui.press("nerf"), **ui.QUIET)
 
     def change(rate: float, rays: float, request: gr.Request) -> None:
         session = sessions.of(request)
@@ -219,13 +230,13 @@ def _live(
         session.orbit = dict(event._data)
         camera = views.orbit_camera(session.orbit)
         session.look(camera)
-        if session.training:
+        if session.training and not session.aside:
             return
         for px in (QUICK_PX, views.ORBIT_PX):
             if session.live.look is not camera:  # the pointer has moved on
                 return
             seen = runtime.run(render, session.settled(), views.orbit_camera(session.orbit, px))
-            note = views.note_of(session.found)
+            note = views.note_of(session.seen)
             yield {view: views.orbit_value(session, seen, note, whole=False)}
 
     view.turned(turned, None, [view], trigger_mode="multiple", concurrency_limit=8, **ui.QUIET)
@@ -234,24 +245,26 @@ def _live(
         session = sessions.of(request)
         if session.run is None:
             return gr.skip()
-        return {view: views.orbit_value(session, None, views.note_of(session.found), whole=True)}
+        return {view: views.orbit_value(session, None, views.note_of(session.seen), whole=True)}
 
     view.missed(missed, None, [view], **ui.QUIET)
 
     def present(session: Session, label: str, words: str, at: float | None = None) -> dict:
         """The field that is shown, which isn't the one trained last."""
-        found, field = session.found, session.settled()
-        shot = found.shot
+        found, shot = session.found, session.seen.shot
         every = -(-found.views.images.shape[2] // shot.truth.shape[1])
-        preview: Seen = runtime.run(render, field, found.views.cameras[shot.view], every)
-        seen = runtime.run(render, field, views.orbit_camera(session.orbit, QUICK_PX))
+        preview: Seen = runtime.run(render, shot.field, found.views.cameras[shot.view], every)
+        seen = runtime.run(render, shot.field, views.orbit_camera(session.orbit, QUICK_PX))
         db = views.labelled(preview, shot.truth)
+        shot = replace(shot, preview=preview, psnr=psnr(preview.rgb, shot.truth))
+        session.shown = replace(session.seen, shot=shot)
         return {
             view: views.orbit_value(session, seen, f"{label} · {db}", whole=False),
             held: views.quad(preview, shot.truth, shot.view in found.views.test),
             curves: views.curves(found, at),
             token: session.shows(label),
             headline: f"<div>{words}: <b>{db}</b> on the view shown.</div>",
+            **follow(session.shown),
         }
 
     def go_back(seconds: float, request: gr.Request) -> dict:
@@ -264,7 +277,7 @@ def _live(
         session.open(load(path))
         return present(session, "from a file", "The field of the file, on the views that are here")
 
-    shown = [job.status, view, held, curves, headline, token]
+    shown = [job.status, *outputs]
     back.input(ui.guard(go_back, job.status), [back], shown, trigger_mode="always_last", **ui.QUIET)
     file.upload(ui.guard(opened, job.status), [file], shown, **ui.QUIET)
 

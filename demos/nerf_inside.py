@@ -21,10 +21,12 @@ from demos.widgets.depth_view import DepthView
 from demos.widgets.orbit_view import OrbitView
 
 LEVEL_PX = 96  # longer side of each picture of a sweep over levels
-NO_LEVELS = (
-    "The sines of a SIREN are learned, not set, so it has no levels to switch off. Train another "
-    "field to see them."
-)
+NO_LEVELS = {
+    "siren": "The sines of a SIREN are learned, not set, so it has no levels to switch off. Train "
+    "another field to see them.",
+    "frequency": "This field was fed the bare position (L = 0), so it has no levels to switch off. "
+    "Raise Frequencies L, and train again to see them.",
+}
 BUSY: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 
 
@@ -103,7 +105,7 @@ class Inside:
             session = _resting(request)
             field = session.settled()
             if not levels_of(field):
-                raise InputError(NO_LEVELS)
+                raise InputError(NO_LEVELS[field.kind])
             made, curve = runtime.run(_sweep, session, field)
             return {
                 shown: markup.pictures(made, least_px=250),
@@ -205,7 +207,8 @@ def _camera_table(session: Session) -> str:
         ("Near, far", f"{found.near:.3g}, {found.far:.3g}"),
         ("Space outside the box", "contracted" if found.unbounded else "empty"),
     ]
-    if session.run is not None and session.run.shot.moves is not None:
-        turned = abs(session.run.shot.moves[:, :3]).max()
+    moves = session.seen.shot.moves
+    if moves is not None:
+        turned = abs(moves[:, :3]).max()
         rows.append(("Largest turn by refinement", f"{math.degrees(float(turned)):.2f}°"))
     return markup.table(rows, ("Cameras", ""), ("", "n"))

@@ -26,6 +26,7 @@ from core.nerf.together import (
     TOGETHER_HELP,
     Together,
     cases,
+    source_for,
     together,
 )
 from core.nerf.training import on_white
@@ -84,6 +85,7 @@ def compare(controls: ui.Controls, files: gr.File) -> None:
             paths: list[str] | None, *values: Any,
         ) -> Iterator[Tick | Part | Done]:  # fmt: skip
             source, settings = controls.read(values)
+            source = source_for(key, source)
             settings = replace(settings, seconds=seconds, steps=0)
             yield Tick(0.0, "making the views", 0.0, None)
             views_made = yield from _only_ticks(
@@ -149,9 +151,7 @@ class Score:
         self.outputs = [self.table, self.each]
 
         def work(request: gr.Request) -> Iterator[Tick | Part | Done]:
-            session = sessions.of(request)
-            field = session.settled()
-            yield from runtime.stream(_each, session.found, field)
+            yield from runtime.stream(_each, sessions.of(request).seen)
 
         def show(made: tuple[dict[str, float], list]) -> dict:
             scores, pictures = made
@@ -165,20 +165,20 @@ class Score:
         return {self.table: told, self.each: ""}
 
 
-def _each(found: Run, field: Field, *, progress: Progress = silent) -> tuple[dict, list]:
+def _each(found: Run, *, progress: Progress = silent) -> tuple[dict, list]:
     """The scores, and for every held-out view a picture of field, truth and error with its PSNR."""
     pictures, test = [], found.views.test
     if not test:
         raise InputError("No view is held out, so there is nothing to score against.")
     for n, k in enumerate(test):
         progress(0.5 * n / len(test), desc=f"view {k + 1}")
-        shown, truth = render(field, found.views.cameras[k]).rgb, on_white(found.views.images[k])
+        camera, truth = found.views.cameras[k], on_white(found.views.images[k])
+        shown = render(found.shot.field, camera).rgb
         error = views.colour_map(views.error_of(shown, truth), 0, views.ERROR_LIMIT, "magma")
         row = np.hstack([shown, truth, error])
         pictures.append((row, f"View {k + 1}: {psnr(shown, truth):.2f} dB. Field, truth, error"))
     progress(0.5, desc="scoring")
-    at = replace(found, shot=replace(found.shot, field=field))
-    return scored(at), pictures
+    return scored(found), pictures
 
 
 # ---------------------------------------------------------------- films and models
@@ -354,10 +354,11 @@ def _splatted(
 
 
 def write_files(request: gr.Request, folder: Path) -> list[Path]:
-    """Everything to take away: figure, curve, checkpoint, script, and what else was made."""
+    """Everything to take away of the field that is shown: figure, curve, checkpoint, script, and
+    what else was made."""
     session = sessions.of(request)
-    field, found = session.settled(), session.found
-    recipe, shot = found.recipe, found.shot
+    found = session.seen
+    recipe, shot, field = found.recipe, found.shot, found.shot.field
     seen = render(field, found.views.cameras[shot.view])
     truth = on_white(found.views.images[shot.view])
     assert seen.depth_m is not None
@@ -370,12 +371,16 @@ def write_files(request: gr.Request, folder: Path) -> list[Path]:
          views.colour_map(error, 0, views.ERROR_LIMIT, "magma")),
         (f"Depth, {low:.2g} to {high:.2g}", views.colour_map(-seen.depth_m, -high, -low)),
     ]  # fmt: skip
-    title = f"{FIELDS[field.kind]}, {found.seconds:.1f} s of training, step {shot.step:,}"
+    when = (
+        f"{found.seconds:.1f} s of training, step {found.step:,}" if found.step else "from a file"
+    )
+    title = f"{FIELDS[field.kind]}, {when}"
     figure = figures.picture_figure(shown, title, recipe, columns=4)
     paths = figures.save(figure, folder, "figure", recipe)
     curve = folder / "curve.csv"
-    rows = [f"{s:.3f},{loss:.6g},{db:.3f}" for s, loss, db in found.curve]
-    curve.write_text("seconds,loss,psnr_db\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    if found.curve:
+        rows = [f"{s:.3f},{loss:.6g},{db:.3f}" for s, loss, db in found.curve]
+        curve.write_text("seconds,loss,psnr_db\n" + "\n".join(rows) + "\n", encoding="utf-8")
     checkpoint = folder / "field.safetensors"
     save(field, checkpoint)
     script = folder / "nerf.py"

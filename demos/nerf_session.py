@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import gradio as gr
 
 from core.nerf import Field, Live, NerfSettings
 from core.nerf.inspect import copy_of
-from core.nerf.run import Run
+from core.nerf.run import Run, reopened
 from core.nerf.types import Views
 from core.types import Camera, InputError
 from demos.nerf_views import start_of
@@ -31,14 +31,15 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Session:
-    """One page's training. key: of the views in the browser's 3-D view; shown: the field, live,
-    or a copy from the way back; kept: copies by seconds; view: the place of the picture that is
-    opened; files: what was made to be taken away, by name."""
+    """One page's training. key: of the views in the browser's 3-D view; run: its newest moment;
+    shown: that, or one of kept, the way back, whose fields are copies, or a field from a file;
+    view: the place of the picture that is opened; files: what was made of the field that is shown
+    to be taken away, by name."""
 
     live: Live = field(default_factory=Live)
     run: Run | None = None
-    shown: Field | None = None
-    kept: list[tuple[float, Field]] = field(default_factory=list)
+    shown: Run | None = None
+    kept: list[Run] = field(default_factory=list)
     key: str = ""
     orbit: dict[str, Any] = field(default_factory=dict)
     training: bool = False
@@ -57,11 +58,21 @@ class Session:
             raise InputError(NOT_YET)
         return self.run
 
-    def settled(self) -> Field:
-        """The field to look into. InputError before there is one."""
+    @property
+    def seen(self) -> Run:
+        """What is shown. InputError before there is anything."""
         if self.shown is None or self.run is None:
             raise InputError(NOT_YET)
         return self.shown
+
+    @property
+    def aside(self) -> bool:
+        """Is a field shown that isn't the one trained last?"""
+        return self.shown is not self.run
+
+    def settled(self) -> Field:
+        """The field to look into. InputError before there is one."""
+        return self.seen.shot.field
 
     @contextlib.contextmanager
     def trains(self, settings: NerfSettings) -> Iterator[None]:
@@ -81,39 +92,53 @@ class Session:
         self.kept, self.files, self.key = [], {}, ""
 
     def take(self, found: Run) -> None:
-        """The run's newest moment."""
+        """The run's newest moment. In a pause it doesn't displace an older field that is shown."""
         if not self.key:
             self.key = f"run {next(_numbers)}"
             self.orbit = start_of(found.views)
             self.view = found.shot.view
-        self.run, self.shown = found, found.shot.field
+        if not self.live.paused:
+            self.files = {}
+        if not (self.live.paused and self.aside):
+            self.shown = found
+        self.run = found
         self.keep(found)
+
+    def latest(self) -> Run:
+        """Show the field that was trained last; gives its run."""
+        if self.aside:
+            self._show(self.found)
+        return self.found
 
     def keep(self, found: Run, *, last: bool = False) -> None:
         """A copy for the way back, if it is time for one."""
-        due = max(FIRST_S, self.kept[-1][0] * GROWS) if self.kept else FIRST_S
+        due = max(FIRST_S, self.kept[-1].seconds * GROWS) if self.kept else FIRST_S
         if found.seconds < due and not last:
             return
-        if self.kept and self.kept[-1][0] >= found.seconds:
+        if self.kept and self.kept[-1].seconds >= found.seconds:
             return
         while (
             len(self.kept) > 2 and (len(self.kept) + 1) * found.shot.field.numbers * 4 > KEEP_BYTES
         ):
             del self.kept[1::2]
-        self.kept.append((found.seconds, copy_of(found.shot.field)))
+        shot = replace(found.shot, field=copy_of(found.shot.field))
+        self.kept.append(replace(found, shot=shot))
 
     def back_to(self, seconds: float) -> float:
         """Show the kept field that is nearest to so many seconds; gives its seconds."""
         self.rests()
         if not self.kept:
             raise InputError(NOT_YET)
-        at, self.shown = min(self.kept, key=lambda kept: abs(kept[0] - seconds))
-        return at
+        self._show(min(self.kept, key=lambda kept: abs(kept.seconds - seconds)))
+        return self.seen.seconds
 
     def open(self, field: Field) -> None:
         """Show a field from a file, on the views that are here."""
         self.rests()
-        self.shown = field
+        self._show(reopened(self.found, field))
+
+    def _show(self, found: Run) -> None:
+        self.shown, self.files = found, {}
 
     def rests(self) -> None:
         """InputError while the field is being trained, or before there is one."""

@@ -199,7 +199,8 @@ def headline(session: Session) -> str:
 
 
 def note_of(found: Run) -> str:
-    return f"{found.seconds:.1f} s · {found.shot.psnr:.1f} dB"
+    when = "from a file" if math.isnan(found.seconds) else f"{found.seconds:.1f} s"
+    return f"{when} · {found.shot.psnr:.1f} dB"
 
 
 # ---------------------------------------------------------------- one ray

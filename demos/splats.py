@@ -22,6 +22,7 @@ from demos.splats_inside import Inside
 from demos.splats_session import Session
 from demos.widgets.splat_view import SplatView
 
+DRAWN_BY = ("sh_degree", "scale", "sort", "near_m", "fov_deg", "picture_px")
 KINDS = (SplatSettings, ViewpointSettings, RenderSettings)
 FORMATS = (
     "Splats: 3DGS `.ply` (plain or compressed), `.splat`, `.spz`, `.ksplat`, SOG (`.sog`, a zip, or "
@@ -42,7 +43,7 @@ def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
             with gr.Accordion("The server's picture", open=False):
                 gr.Markdown("How Score, Compare and the figure are drawn. The view has its own "
                             "controls under it.")  # fmt: skip
-                made.draw("sh_degree", "scale", "sort", "near_m", "up", "fov_deg", "picture_px")
+                made.draw(*DRAWN_BY)
             made.draw_rest()
         with gr.Column(scale=7, min_width=320):
             headline = ui.text(elem_classes="headline")
@@ -84,8 +85,8 @@ def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
 
     def told(value: tuple[Session, bool]) -> dict:
         session, new = value
-        if new:
-            return show(session)
+        if new:  # a link's viewpoint is for the first thing that is opened
+            return {**show(session), **forget()}
         return {headline: views.headline(session), **score.show(session.viewed)}
 
     def show(session: Session) -> dict:
@@ -99,8 +100,29 @@ def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
             **take.show(seen.recipe),
         }
 
+    def forget() -> dict:
+        return {made.widgets["eye"]: (), made.widgets["target"]: ()}
+
+    def drawn_by(name: str) -> Callable[[Any, gr.Request], dict]:
+        def changed(value: Any, request: gr.Request) -> dict:
+            session = sessions.of(request)
+            if session.shown is None:
+                return {}
+            session.draw_by(name, value)
+            return take.show(recipe_of(session.shown, session.viewpoint, session.settings))
+
+        return changed
+
+    for name in DRAWN_BY:
+        made.widgets[name].input(
+            ui.guard(drawn_by(name), job.status), made.widgets[name], [job.status, *take.outputs],
+            trigger_mode="always_last", **ui.QUIET,
+        )  # fmt: skip
+    viewpoint = [made.widgets["eye"], made.widgets["target"]]
+    made.widgets["splat_source"].input(forget, None, viewpoint, **ui.QUIET)
+
     everything = [files, shelved, *made.inputs]
-    job.wire(work, told, everything, outputs, api_name="splats", keyed=True,
+    job.wire(work, told, everything, [*outputs, *viewpoint], api_name="splats", keyed=True,
              also=[made.widgets["splat_scene"].input])  # fmt: skip
     clean.wire(show, outputs)
     fitted.wire(show, outputs)

@@ -67,6 +67,8 @@ class Fit:
         self.views.draw("nerf_source")
         with gr.Column(visible=True) as scene:
             self.views.draw("nerf_scene", "n_views", "view_px")
+            with gr.Accordion("More about the views", open=False):
+                self.views.draw("pose_noise_deg", "coverage_deg", "scene_seed")
         with gr.Column(visible=False) as own:
             gr.Markdown(
                 "The same captures as in the NeRF tab: a zip or files with cameras, or photos or a "
@@ -74,17 +76,18 @@ class Fit:
             )
             files = gr.File(label="Files", file_count="multiple", height=140)
             self.views.draw("photo_px")
-        with gr.Accordion("More about the views", open=False):
-            self.views.draw_rest()
+        with gr.Column(visible=False) as video:
+            self.views.draw("video_frames")
 
         def arrange(source: str) -> dict:
             return {
                 scene: gr.Column(visible=source == "scene"),
                 own: gr.Column(visible=source != "scene"),
+                video: gr.Column(visible=source == "photos"),
             }
 
         source = self.views.widgets["nerf_source"]
-        source.change(arrange, source, [scene, own], **ui.QUIET)
+        source.change(arrange, source, [scene, own, video], **ui.QUIET)
         return files
 
     def wire(self, show: Callable[[Session], dict], outputs: list[Any]) -> None:
@@ -95,16 +98,15 @@ class Fit:
             request: gr.Request, paths: list[str] | None, *values: Any
         ) -> Iterator[Tick | Part | Done]:
             session = sessions.of(request)
+            known, session.go_on = session.learned if session.go_on else None, False
             (source,), (settings,) = self.views.read(values[:n]), self.controls.read(values[n:])
             if session.fitting:
                 raise InputError("This page fits already. Stop it first.")
-            known = session.learned if session.go_on else None
-            session.go_on, session.live.rate = False, settings.rate
-            begun = {"views": known.views, "splats": known.shot.splats} if known else {}
+            session.live.rate = settings.rate
             if known is None:
                 session.live.look = None  # where the last scene was looked at from
             events = runtime.stream(learn, source, settings, Given(tuple(paths or ())),
-                                    live=session.live, **begun)  # fmt: skip
+                                    live=session.live, known=known)  # fmt: skip
             last, first = None, False
             with session.fits(), contextlib.closing(events):
                 try:
@@ -114,17 +116,17 @@ class Fit:
                             last = event.value
                             session.watch(last, first)
                         if isinstance(event, Part):
-                            yield Part((session, last, first))
+                            yield Part((session, last, first, False))
                         elif isinstance(event, Tick):
                             yield event
                 finally:
                     if last is not None:  # stopped: what is there by now can be looked at, too
                         session.take_fit(last)
             if last is not None:
-                yield Done((session, last, False))
+                yield Done((session, last, False, True))
 
-        def told(value: tuple[Session, Learned, bool]) -> dict:
-            session, found, first = value
+        def told(value: tuple[Session, Learned, bool, bool]) -> dict:
+            session, found, first, done = value
             shown = {
                 self.headline: headline(found),
                 self.view: orbit_value(session, found.shot.look, whole=first),
@@ -133,23 +135,26 @@ class Fit:
             }
             if found.scores:
                 shown[self.scores] = markup.score_table(found.scores, FIT_HELP)
-                shown |= show(session)
-            return shown
+            return shown | (show(session) if done else {})
 
         inputs = [self.files, *self.views.inputs, *self.controls.inputs]
         drawn = [self.headline, self.view, self.pictures, self.curves, self.scores, *outputs]
         self.job.wire(work, told, inputs, drawn, keyed=True)
 
-        def go_on(request: gr.Request) -> dict:
+        asked = gr.State(0)  # counts the times that were granted: one refused must not fit anew
+
+        def go_on(count: int, request: gr.Request) -> dict:
             session = sessions.of(request)
+            if session.fitting:
+                raise InputError("The splats are being fitted already.")
             if session.learned is None:
                 raise InputError("There is no fit to go on with. Press Fit first.")
-            session.go_on = not session.fitting
-            return {}
+            session.go_on = True
+            return {asked: count + 1}
 
-        self.more.click(ui.guard(go_on, self.job.status), None, [self.job.status], **ui.QUIET).then(
-            None, None, None, js=ui.press("splats-fit"), **ui.QUIET,
-        )  # fmt: skip
+        status = self.job.status
+        self.more.click(ui.guard(go_on, status), [asked], [status, asked], **ui.QUIET)
+        asked.change(None, None, None, js=ui.press("splats-fit"), **ui.QUIET)
 
         def settle(request: gr.Request) -> dict:
             session = sessions.of(request)

@@ -74,22 +74,15 @@ class Clean:
             session.edit(what, code, kept, *given)
             return {**show(session), self.history: history(session)}
 
-        def selected(session: Session) -> tuple[np.ndarray, str]:
-            if session.selected is None:
-                raise InputError("Nothing is selected. Drag over the histogram first.")
-            return session.selected, f"inside(splats, {', '.join(map(repr, session.range))})"
-
         def drop(request: gr.Request) -> dict:
             session = sessions.of(request)
-            mask, code = selected(session)
-            words = f"removed {int(mask.sum()):,} selected"
-            return edited(session, words, f"{INSIDE}splats = splats.some(~{code})", ~mask)
+            kept, code, *rules = left(session, keep=False)
+            return edited(session, f"removed {int((~kept).sum()):,} selected", code, kept, *rules)
 
         def keep(request: gr.Request) -> dict:
             session = sessions.of(request)
-            mask, code = selected(session)
-            words = f"kept only {int(mask.sum()):,} selected"
-            return edited(session, words, f"{INSIDE}splats = splats.some({code})", mask)
+            kept, code, *rules = left(session, keep=True)
+            return edited(session, f"kept only {int(kept.sum()):,} selected", code, kept, *rules)
 
         def by_rules(request: gr.Request, *values: Any) -> dict:
             session = sessions.of(request)
@@ -104,7 +97,7 @@ class Clean:
             session = sessions.of(request)
             (rules,) = self.rules.read(values)
             made = runtime.run(clean, session.splats, rules)
-            session.selected, session.range = None if made.kept.all() else ~made.kept, ()
+            session.selected, session.by = None if made.kept.all() else ~made.kept, rules
             if session.selected is None:
                 return {self.status: ui.said(NOTHING), self.view: views.selection(session)}
             said = f"<div>Found {found_text(made)}; they are lit up in the view.</div>"
@@ -143,10 +136,10 @@ class Clean:
         def select(request: gr.Request, event: gr.EventData) -> dict:
             session = sessions.of(request)
             d = event._data
-            session.selected, session.range = None, ()
+            session.selected, session.by = None, None
             if d.get("low") is not None:
-                session.range = str(d["name"]), float(d["low"]), float(d["high"])
-                session.selected = inside(session.splats, *session.range)
+                session.by = str(d["name"]), float(d["low"]), float(d["high"])
+                session.selected = inside(session.splats, *session.by)
             return {self.status: _selected(session), self.view: views.selection(session)}
 
         # "once" would drop a range that is cleared while it is being shown
@@ -168,6 +161,24 @@ class Clean:
 
         crops = [self.rules.widgets[n] for n in CROP_FIELDS]
         self.view.cropped(crop, None, crops, trigger_mode="multiple", **ui.QUIET)
+
+
+def left(session: Session, *, keep: bool) -> tuple[np.ndarray, str, *tuple[CleanSettings, ...]]:
+    """(N,) bool: what is left once the selected are removed, or kept alone; lines that do it to
+    `splats`; and the rules that these name, if rules have selected them. InputError if nothing is
+    selected."""
+    if session.selected is None or session.by is None:
+        raise InputError(
+            "Nothing is selected. Drag over the histogram first, or count what rules find."
+        )
+    kept = session.selected if keep else ~session.selected
+    if isinstance(session.by, CleanSettings):
+        sign = "~" if keep else ""
+        code = f"{CLEAN}splats = splats.some({sign}clean(splats, {{CleanSettings}}).kept)"
+        return kept, code, session.by
+    sign = "" if keep else "~"
+    found = f"inside(splats, {', '.join(map(repr, session.by))})"
+    return kept, f"{INSIDE}splats = splats.some({sign}{found})"
 
 
 def _selected(session: Session) -> str:

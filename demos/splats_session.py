@@ -18,6 +18,7 @@ import numpy as np
 
 from core.cameras import project
 from core.splats import RenderSettings, Splats
+from core.splats.cleaning import CleanSettings
 from core.splats.fitting import FitLive, drawn_as
 from core.splats.learned import Learned
 from core.splats.run import Opened, Viewed, ViewpointSettings, look
@@ -43,8 +44,8 @@ class Edit:
 class Session:
     """key: of what the viewer shows; another one for every other set of splats. shown: those;
     found: the last view computed here; edits: one on top of the other; selected (N,) bool of those
-    shown, or None; range: (quantity, low, high) that selects them; learned: the last fit, while its
-    splats are shown; live, watched, orbit: of the fit that is watched, what may be changed, its
+    shown, or None; by: what selects them, (quantity, low, high) or rules; learned: the last fit,
+    while its splats are shown; files: what was made of them to be taken away, by name; live, watched, orbit: of the fit that is watched, what may be changed, its
     newest moment, and where its own view stands; watch_key: another one for every other fit."""
 
     key: str = ""
@@ -52,7 +53,7 @@ class Session:
     found: Viewed | None = None
     edits: list[Edit] = field(default_factory=list)
     selected: np.ndarray | None = None
-    range: tuple = ()
+    by: tuple[str, float, float] | CleanSettings | None = None
     viewpoint: ViewpointSettings = field(default_factory=ViewpointSettings)
     settings: RenderSettings = field(default_factory=RenderSettings)
     packed: Path | None = None
@@ -83,7 +84,7 @@ class Session:
         """Something new was opened: what was done to the last one is forgotten."""
         self.shown = found.opened
         self.viewpoint, self.settings, self.learned = viewpoint, settings, None
-        self.edits, self.selected, self.files = [], None, {}
+        self.edits, self.selected = [], None
         self.found = found
         self.begin()
 
@@ -102,7 +103,7 @@ class Session:
         self.viewpoint = replace(
             self.viewpoint, eye=tuple(eye.tolist()), target=tuple((eye + depth * ahead).tolist())
         )
-        self.edits, self.selected, self.files = [], None, {}
+        self.edits, self.selected = [], None
         self.begin()
         self.look()
 
@@ -129,7 +130,7 @@ class Session:
 
     def begin(self) -> None:
         """Other splats are shown from now on."""
-        self.key = f"splats {next(_numbers)}"
+        self.key, self.files = f"splats {next(_numbers)}", {}
         if self.packed is not None:
             self.packed.unlink(missing_ok=True)
             self.packed = None
@@ -171,6 +172,13 @@ class Session:
         """The view from where the page stands now, scored anew."""
         self.found = look(self.opened, self.viewpoint, self.settings)
         return self.found
+
+    def draw_by(self, name: str, value: Any) -> None:
+        """The server's pictures are made by this value of a setting from now on."""
+        if hasattr(self.settings, name):
+            self.settings = replace(self.settings, **{name: value})
+        else:
+            self.viewpoint = replace(self.viewpoint, **{name: value})
 
     def stand(self, orbit: dict[str, Any]) -> Camera:
         """The browser's camera moved: the server's stands there, too."""

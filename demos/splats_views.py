@@ -117,7 +117,10 @@ def headline(session: Session) -> str:
     else:
         said = f"<b>{len(found.thing.points):,} points</b>"  # type: ignore[union-attr]
     if not math.isnan(seen.scores.get("psnr", math.nan)):
-        said += f" · <b>{seen.scores['psnr']:.1f} dB</b> against the exact picture"
+        said += (
+            f" · <b>{seen.scores['psnr']:.1f} dB</b> against the exact picture, over the "
+            f"{seen.scores['covered']:.0f} % of it that splats cover"
+        )
     if found.size_bytes:
         said += f" · {found.size_bytes / 1e6:.1f} MB"
     made = "read" if found.size_bytes else "made"

@@ -15,11 +15,12 @@ from core.nerf import Live, NerfSettings, load, new_field, render, score, train
 from core.nerf.inspect import coarse, copy_of, cut, levels_of
 from core.nerf.march import find_occupied, steps
 from core.nerf.rendered import from_scene, shaken
-from core.nerf.run import Given, ViewSettings, made, run
-from core.nerf.together import EXPERIMENTS, cases, fewer, noisy, together
+from core.nerf.run import LEAST_S, Given, ViewSettings, longer, made, recipe_of, run, so_far
+from core.nerf.run import trained as trained_on
+from core.nerf.together import EXPERIMENTS, cases, fewer, noisy, source_for, together
 from core.recipe import from_link
 from core.scenes import orbit_cameras, scene
-from core.types import InputError
+from core.types import InputError, silent
 from tests.test_nerf_training import ball_views, quick
 
 torch = pytest.importorskip("torch")
@@ -65,6 +66,37 @@ def test_a_link_restores_every_setting():
     kinds = (ViewSettings, NerfSettings)
     found = from_link(last.recipe.link(), kinds)
     assert found == last.recipe.settings
+
+
+def test_a_stopped_run_is_repeated_as_far_as_it_went():
+    runs = run(SMALL, NerfSettings(seconds=600, rays=64))
+    found = next(runs)
+    runs.close()  # type: ignore[attr-defined]
+    settings = found.recipe.settings[1]
+    assert settings == NerfSettings(seconds=max(LEAST_S, round(found.seconds, 1)), rays=64)
+    assert so_far(NerfSettings(), 30.04, 900) == NerfSettings()
+    assert so_far(NerfSettings(steps=50), 3.0, 20).steps == 20
+
+
+def test_training_on_counts_on():
+    first, second = NerfSettings(steps=5, rays=64), NerfSettings(steps=3, rays=64)
+    *_, one = run(SMALL, first)
+    both = longer(first, second, one.seconds, one.step)
+    recipe = replace(one.recipe, settings=(SMALL, both))
+    *_, more = trained_on(one.views, second, recipe, None, silent, one)
+    assert more.step == more.shot.step == more.scores["steps"] == 8
+    assert more.seconds == more.shot.seconds == more.curve[-1][0] > one.seconds
+    assert more.curve[: len(one.curve)] == one.curve
+    assert more.recipe.settings == (SMALL, replace(first, steps=8))
+    timed = longer(first, NerfSettings(seconds=7.0), 2.0, 5)  # who knows how many steps that is
+    assert timed == replace(first, seconds=9.0, steps=0)
+
+
+def test_many_files_are_named_as_what_they_are():
+    source, given = ViewSettings(nerf_source="posed"), Given(("/a/one.jpg", "/b/two.jpg"))
+    code = recipe_of(source, NerfSettings(), ball_views(), given).code()
+    assert "    one.jpg and 1 more, named below  (SHA" in code and ".png" not in code
+    assert "Given(('one.jpg', 'two.jpg',))" in code
 
 
 def test_own_files_are_asked_for():
@@ -209,6 +241,19 @@ def test_fields_side_by_side_want_two_to_four():
     for chosen in (["tensor"], ["tensor", "hash", "frequency", "siren", "voxel"]):
         with pytest.raises(InputError, match="two to four"):
             next(together(cases("fields", views, NerfSettings(), chosen)))
+
+
+def test_one_run_is_none_to_compare():
+    with pytest.raises(InputError, match="1 run is chosen"):
+        next(together(cases("fields", ball_views(), NerfSettings(), ["hash"])))
+    with pytest.raises(InputError, match="4 views are too few"):
+        cases("views", ball_views(5), NerfSettings())
+
+
+def test_the_noise_of_an_experiment_is_the_only_one():
+    source = ViewSettings(pose_noise_deg=4.0)
+    assert source_for("noise", source) == ViewSettings()
+    assert source_for("views", source) is source
 
 
 def test_fewer_views_and_noise_leave_the_held_out_ones():

@@ -7,6 +7,7 @@ import json
 import struct
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from scipy.spatial.transform import Rotation
 
 from core.cameras import orbit, project
 from core.nerf.bounds import from_points
-from core.nerf.loading import load_views, straightened
+from core.nerf.loading import PIXEL_BYTES, load_views, straightened
 from core.nerf.rendered import from_scene
+from core.nerf.training import batch_table
 from core.scenes import orbit_views, scene
 from core.types import Camera, InputError
 
@@ -338,9 +340,18 @@ def test_bad_input_is_named_in_a_sentence(case, tmp_path):
 
 
 def test_too_much_memory_is_refused_before_decoding(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.nerf.loading.MAX_BYTES", N * W * H * 16 - 1)
+    capture, need = nerfstudio(tmp_path), N * W * H * PIXEL_BYTES
+    monkeypatch.setattr("core.nerf.loading.MAX_BYTES", need)
+    load_views(capture)
+    monkeypatch.setattr("core.nerf.loading.MAX_BYTES", need - 1)
     with pytest.raises(InputError, match="GB of memory"):
-        load_views(nerfstudio(tmp_path))
+        load_views(capture)
+
+
+def test_the_memory_that_is_counted_is_what_training_keeps(tmp_path):
+    views = replace(load_views(nerfstudio(tmp_path, "RGBA")), test=())
+    kept = views.images.nbytes + sum(t.nbytes for t in batch_table(views, "cpu"))
+    assert kept == N * W * H * PIXEL_BYTES
 
 
 def test_pictures_alone_ask_for_cameras(tmp_path):

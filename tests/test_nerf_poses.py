@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from core.nerf import poses
-from core.nerf.loading import load_views
+from core.nerf.loading import PIXEL_BYTES, load_views
 from core.nerf.poses import align_similarity, frames_of_video, poses_from_images, poses_from_video
 from core.types import InputError, Unavailable
 from core.video import write_mp4
@@ -112,6 +112,16 @@ def test_without_pycolmap_a_sentence(tmp_path, monkeypatch):
 
 
 # ---------------------------------------------------------------- the process beside
+
+
+def test_too_many_photos_are_refused_before_colmap(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{k}.png" for k in range(3)]
+    for path in paths:
+        Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(path)
+    monkeypatch.setattr(poses, "_need_pycolmap", lambda: None)
+    monkeypatch.setattr("core.nerf.loading.MAX_BYTES", 3 * 20 * 15 * PIXEL_BYTES - 1)
+    with pytest.raises(InputError, match="3 pictures of 20×15 px need"):
+        poses_from_images(paths, max_side_px=20)
 
 
 @pytest.fixture

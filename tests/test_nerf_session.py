@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import gradio as gr
 import numpy as np
 import pytest
 
-from core.nerf import NerfSettings, ray
+from core.nerf import NerfSettings, load, new_field, ray
+from core.nerf.inspect import levels_of
 from core.nerf.run import Run, ViewSettings, run
 from core.types import InputError
+from demos import nerf
+from demos import nerf_panels as panels
 from demos import nerf_session as sessions
 from demos import nerf_views as views
+from demos.nerf_inside import NO_LEVELS
 from demos.nerf_session import Session
 from demos.widgets.orbit_view import camera_of, orbit_of
 
@@ -26,8 +36,6 @@ def found() -> Run:
 
 
 def rested(found: Run, *seconds: float) -> Session:
-    from dataclasses import replace
-
     session = Session()
     for s in seconds or (1.0,):
         session.take(replace(found, seconds=s))
@@ -36,8 +44,9 @@ def rested(found: Run, *seconds: float) -> Session:
 
 def test_the_way_back_finds_the_nearest_field(found):
     session = rested(found, 0.4, 0.6, 0.7, 2.0, 9.0)
-    assert [s for s, _ in session.kept] == [0.6, 2.0, 9.0]
-    assert session.back_to(2.4) == 2.0 and session.shown is session.kept[1][1]
+    assert [kept.seconds for kept in session.kept] == [0.6, 2.0, 9.0]
+    assert session.back_to(2.4) == 2.0 and session.shown is session.kept[1]
+    assert session.settled() is not found.shot.field
     assert session.back_to(100) == 9.0
 
 
@@ -46,7 +55,7 @@ def test_old_fields_are_thinned_before_memory_runs_out(found, monkeypatch):
     monkeypatch.setattr(sessions, "KEEP_BYTES", 4 * one)
     session = rested(found, *(1.5**k for k in range(12)))
     assert 2 <= len(session.kept) <= 4
-    assert session.kept[0][0] == 1.0
+    assert session.kept[0].seconds == 1.0
 
 
 def test_nothing_is_looked_into_while_it_changes(found):
@@ -59,6 +68,86 @@ def test_nothing_is_looked_into_while_it_changes(found):
     session.rests()
     with pytest.raises(InputError, match="Press Train"):
         Session().rests()
+
+
+def test_in_a_pause_an_older_field_stays_shown(found):
+    session = rested(found, 0.6, 2.0)
+    with session.trains(NerfSettings()):
+        session.live.paused = True
+        session.back_to(0.6)
+        session.take(replace(found, seconds=2.0))
+        assert session.aside and session.seen.seconds == 0.6
+        session.live.paused = False
+        session.take(replace(found, seconds=2.1))
+        assert not session.aside and session.seen.seconds == 2.1
+    session.back_to(0.6)
+    assert session.latest().seconds == 2.1 and not session.aside
+
+
+def test_what_was_made_of_another_field_is_left_behind(found, tmp_path):
+    session, film = rested(found, 0.6, 2.0), {"film.mp4": tmp_path / "film.mp4"}
+    session.files = dict(film)
+    with session.trains(NerfSettings()):
+        session.live.paused = True
+        session.take(replace(found, seconds=2.0))
+        assert session.files == film  # the field rests
+    for change in (lambda: session.back_to(0.6), session.latest, lambda: session.open(
+        found.shot.field), lambda: session.take(found)):  # fmt: skip
+        session.files = dict(film)
+        change()
+        assert not session.files
+
+
+def test_scores_and_files_are_those_of_the_field_that_is_shown(found, tmp_path):
+    older = replace(found, step=3, seconds=0.6, curve=found.curve[:1], scores={})
+    session = sessions.of(request := cast(Any, SimpleNamespace(session_hash="older")))
+    session.take(older)
+    session.take(replace(found, seconds=9.0))
+    session.back_to(0.6)
+    scores, _ = panels._each(session.seen)
+    assert (scores["seconds"], scores["steps"]) == (0.6, 3)
+    written = {path.name for path in panels.write_files(request, tmp_path)}
+    assert {"curve.csv", "nerf.py", "field.safetensors"} <= written
+    assert len((tmp_path / "curve.csv").read_text().splitlines()) == 2
+    session.open(load(tmp_path / "field.safetensors"))
+    scores, _ = panels._each(session.seen)
+    assert math.isnan(scores["seconds"]) and math.isnan(scores["steps"])
+    assert views.note_of(session.seen).startswith("from a file")
+    folder = tmp_path / "opened"
+    folder.mkdir()
+    written = {path.name for path in panels.write_files(request, folder)}
+    assert "curve.csv" not in written
+    sessions.forget(request)
+    subprocess.run(
+        [sys.executable, "nerf.py"], cwd=folder, check=True, capture_output=True,
+        env={"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": "", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_what_is_refused_trains_nothing(found):
+    with gr.Blocks() as page:
+        nerf.build()
+    more: Any
+    (more,) = [fn for fn in page.fns.values() if any(
+        event == "click" and getattr(page.blocks[k], "value", "") == "Train on" for k, event in fn.targets
+        if k is not None)]  # fmt: skip
+    assert not [fn for fn in page.fns.values() if fn.trigger_after == more._id]
+    request = cast(Any, SimpleNamespace(session_hash="refused"))
+    session = sessions.of(request)
+    (told,) = more.fn(0, request).values()
+    assert "Press Train" in told and not session.go_on
+    session.take(found)
+    with session.trains(NerfSettings()):
+        (told,) = more.fn(0, request).values()
+    assert "already" in told and not session.go_on
+    assert list(more.fn(0, request).values()) == ["", 1] and session.go_on
+    sessions.forget(request)
+
+
+def test_a_field_without_levels_says_why():
+    bare = new_field(NerfSettings(field_kind="frequency", frequencies=0), np.array([[-1.0] * 3, [1.0] * 3]), 1, 2, False)  # fmt: skip
+    assert levels_of(bare) == 0 and "L = 0" in NO_LEVELS[bare.kind]
+    assert "SIREN" not in NO_LEVELS[bare.kind] and "SIREN" in NO_LEVELS["siren"]
 
 
 def test_a_closed_page_is_forgotten(found):

@@ -98,6 +98,35 @@ def test_cameras_move_when_asked():
     assert last.moves is None
 
 
+def test_going_on_leaves_refined_cameras_where_they_are():
+    settings = quick(steps=5, refine_poses=True)
+    *_, last = train(ball_views(), settings)
+    still = Live(0.0, 64)  # a rate of nothing moves nothing
+    *_, more = train(ball_views(), settings, field=last.field, moves=last.moves, live=still)
+    assert last.moves is not None and np.abs(last.moves).max() > 0
+    np.testing.assert_array_equal(more.moves, last.moves)
+
+
+def test_a_pause_knows_where_cameras_are():
+    live = Live(1.0, 64)
+    shots = cast(Generator, train(ball_views(), quick(steps=9999, refine_poses=True), live=live))
+    next(shots)
+    live.paused = True
+    assert next(shots).moves is not None
+    shots.close()
+
+
+def test_the_table_holds_every_training_pixel_and_its_ray():
+    from core.cameras import rays
+
+    views = ball_views(3, alpha=True)
+    table = inner.batch_table(views, "cpu")
+    assert [tuple(t.shape) for t in table] == [(2 * 15 * 11, n) for n in (3, 3, 4)]
+    wanted = (*rays(views.cameras[1]), views.images[1])
+    for found, values in zip(table, wanted, strict=True):
+        np.testing.assert_array_equal(found[15 * 11 + 4 * 15 + 7], values[4, 7].astype(np.float32))
+
+
 def test_live_changes_are_heard(monkeypatch):
     monkeypatch.setattr(inner, "SHOW_S", 0.0)
     live = Live(1.0, 64)

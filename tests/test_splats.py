@@ -6,7 +6,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -17,15 +20,26 @@ from core.recipe import from_link
 from core.splats import RenderSettings, Splats, render, save
 from core.splats import compare as comparing
 from core.splats import run as tab
+from core.splats.cleaning import CleanSettings, clean
 from core.splats.harmonics import Y0
 from core.splats.lit import from_scene
 from core.splats.run import Given, SplatSettings, ViewpointSettings, opened, run
 from core.splats.shapes import from_points, from_triangles
+from core.splats.statistics import inside
 from core.types import InputError
+from demos import splats as splats_tab
+from demos import splats_session as sessions
+from demos import splats_views as views
+from demos.splats_panels import left
+from demos.splats_session import Session
 
 ROOT = Path(__file__).parents[1]
 SMALL = SplatSettings(splat_n=3000)
 NEAR = ViewpointSettings(picture_px=96)
+
+
+def a_request():
+    return cast(Any, SimpleNamespace(session_hash="splats"))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +192,25 @@ def test_ways_to_draw_are_what_they_say(seen):
         list(comparing.compare(seen, ("whole", "upside down")))
 
 
+def test_all_ways_are_scored_over_the_same_pixels(seen):
+    """Small splats cover less, and what they leave open is as wrong as any other error."""
+    (small,) = comparing.compare(seen, ("small",))
+    covered = seen.view.opacity >= tab.COVERED
+    assert small.scores["psnr"] == pytest.approx(psnr(small.picture[covered], seen.truth[covered]))
+
+
+def test_the_headline_says_over_what_it_is_measured(seen):
+    session = Session()
+    session.take(seen, NEAR, RenderSettings())
+    share = 100 * (seen.view.opacity >= tab.COVERED).mean()
+    assert f"over the {share:.0f} % of it that splats cover" in views.headline(session)
+
+
 def test_the_script_makes_the_same_picture(seen, tmp_path):
+    again(seen, tmp_path)
+
+
+def again(seen, tmp_path):
     script = tmp_path / "again.py"
     script.write_text(seen.recipe.code())
     subprocess.run([sys.executable, script], cwd=tmp_path, check=True, env={"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"})  # fmt: skip
@@ -205,14 +237,81 @@ def test_a_link_restores_every_setting(seen):
 # ---------------------------------------------------------------- what a page does to them
 
 
-def test_edits_pile_up_and_come_off_again(seen):
-    from demos.splats_session import Session
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("by_rules", [False, True])
+def test_what_is_selected_goes_in_the_script_too(seen, keep, by_rules, tmp_path):
+    session = Session()
+    session.take(seen, NEAR, RenderSettings())
+    middle = float(np.median(session.splats.means[:, 0]))
+    rules = CleanSettings(faintest=0, floaters=0, crop="box", crop_low=(-1e3, -1e3, -1e3),
+                          crop_high=(middle, 1e3, 1e3))  # fmt: skip
+    mask = ~clean(session.splats, rules).kept
+    if by_rules:
+        session.selected, session.by = mask, rules
+    else:
+        session.by = "x", middle, float(session.splats.means[:, 0].max())
+        session.selected = inside(session.splats, *session.by)
+    chosen = session.splats.some(session.selected if keep else ~session.selected)
+    kept, code, *given = left(session, keep=keep)
+    session.edit("", code, kept, *given)
+    assert np.array_equal(session.splats.means, chosen.means) and 0 < len(chosen) < len(mask)
+    again(session.viewed, tmp_path)
 
+
+def test_nothing_selected_is_said():
+    with pytest.raises(InputError, match="Nothing is selected"):
+        left(Session(), keep=True)
+
+
+def test_the_server_draws_by_its_controls_and_keeps_edits(seen):
+    with gr.Blocks() as page:
+        splats_tab.build()
+
+    def changed(label: str) -> Any:
+        (fn,) = [fn.fn for fn in page.fns.values() if any(
+            event == "input" and getattr(page.blocks[k], "label", "") == label
+            for k, event in fn.targets if k is not None)]  # fmt: skip
+        return fn
+
+    session = sessions.of(a_request())
+    session.take(seen, NEAR, RenderSettings())
+    session.edit("", "splats = splats.some(splats.means[:, 0] < 9e9)", np.arange(len(session.splats)) > 9)  # fmt: skip
+    n = len(session.splats)
+    before = session.look()
+    told = changed("Splat size ×")(0.5, a_request())
+    assert any("scale=0.5" in str(value) for value in told.values())
+    changed("Server's picture (px)")(128, a_request())
+    now = session.look()
+    assert now.view.rgb.shape == (96, 128, 3) and len(session.splats) == n
+    assert now.view.opacity.mean() < before.view.opacity.mean() - 0.05
+    (told,) = changed("Splat size ×")(None, a_request()).values()
+    assert "Splat size" in told and session.settings.scale == 0.5
+    sessions.forget(a_request())
+
+
+def test_a_link_s_viewpoint_is_for_what_is_opened_first(seen):
+    def fake(source, viewpoint, settings, given, *, progress):
+        yield seen
+
+    with gr.Blocks() as page:
+        splats_tab.build(fake)
+    job: Any
+    (job,) = [fn for fn in page.fns.values() if fn.api_name == "splats"]
+    values = [widget.value for widget in job.inputs]
+    told = list(job.fn(a_request(), *values))
+    places = [widget for shown in told for widget in shown if shown[widget] == ()]
+    assert len(places) == 2 and set(places) < set(job.inputs)
+    sessions.forget(a_request())
+
+
+def test_edits_pile_up_and_come_off_again(seen):
     session = Session()
     session.take(seen, NEAR, RenderSettings())
     n, key = len(session.splats), session.key
     first = np.arange(n) % 3 > 0
+    session.files = {"film.mp4": Path("film.mp4")}
     session.edit("removed a third", "splats = splats.some(first)", first)
+    assert not session.files  # they were of other splats
     assert len(session.splats) == first.sum() and session.key != key
     session.edit("kept ten", "splats = splats.some(ten)", np.arange(first.sum()) < 10)
     assert len(session.splats) == 10
@@ -229,8 +328,6 @@ def test_edits_pile_up_and_come_off_again(seen):
 
 
 def test_before_anything_is_open_a_sentence_says_so():
-    from demos.splats_session import Session
-
     with pytest.raises(InputError, match="Press Open"):
         _ = Session().opened
     with pytest.raises(InputError, match="Press Open"):

@@ -3,12 +3,16 @@
 import math
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
+from typing import Any, cast
 
+import gradio as gr
 import numpy as np
 import pytest
 
 from core.cameras import orbit
 from core.metrics import psnr
+from core.nerf.run import ViewSettings
 from core.nerf.types import Views
 from core.splats import RenderSettings, Splats, cuda, mcmc, render
 from core.splats.blend import blend
@@ -22,11 +26,14 @@ from core.splats.fitting import (
     score,
     with_degree,
 )
+from core.splats.learned import learn
 from core.splats.project import project, tensors
 from core.splats.render import drawer, renderer, traced
 from core.splats.start import disagreement, start
 from core.splats.whole import blend_whole
 from core.types import Camera, InputError
+from demos import splats as splats_tab
+from demos import splats_session as sessions
 
 Y0 = 0.5 / math.sqrt(math.pi)
 
@@ -516,6 +523,103 @@ def test_going_on_begins_where_it_ended():
     assert score(more.splats, views, views.test)[0] > before - 0.3
     assert np.array_equal(one.means, kept)  # what was given stays as it was
     assert more.changes[0].count == len(one)
+
+
+def test_a_fit_that_goes_on_is_counted_from_its_beginning():
+    source = ViewSettings(n_views=6, view_px=32)
+    settings = FitSettings(steps=6, gaussians=40, start="random")
+    one = last(learn(source, settings))
+    other = ViewSettings(nerf_source="photos", nerf_scene="thin")  # what the page has by now
+    more = last(learn(other, replace(settings, steps=4), known=one))
+    assert more.views is one.views and more.scene == "tabletop"
+    assert more.opened().title.endswith("fitted to 6 views of Tabletop")
+    assert more.step == more.shot.step == more.scores["steps"] == 10
+    assert more.seconds == more.scores["seconds"] == more.curve[-1][0] > one.seconds
+    assert more.curve[: len(one.curve)] == one.curve
+    assert more.origin.settings == (source, replace(settings, steps=10))
+    steps = [change.step for change in more.shot.changes]
+    assert steps == sorted(steps) and steps[0] == 0 and 6 in steps
+
+
+def test_a_stopped_fit_is_repeated_as_far_as_it_went():
+    fits = learn(ViewSettings(n_views=4, view_px=32), FitSettings(seconds=500, gaussians=40))
+    found = next(fits)
+    fits.close()  # type: ignore[attr-defined]
+    (told,) = (s for s in found.origin.settings if isinstance(s, FitSettings))
+    assert told.seconds < 500
+
+
+def a_request():
+    return cast(Any, SimpleNamespace(session_hash="fit"))
+
+
+@pytest.fixture(scope="module")
+def page():
+    with gr.Blocks() as page:
+        splats_tab.build()
+    yield page
+    sessions.forget(a_request())
+
+
+def heard(page, name, event):
+    """What the page calls at this event of the widget with this label, value or id."""
+
+    def named(widget):
+        return name in (getattr(widget, n, None) for n in ("label", "value", "elem_id"))
+
+    (found,) = [fn for fn in page.fns.values() if fn.fn and any(
+        e == event and named(page.blocks[k]) for k, e in fn.targets if k is not None)]  # fmt: skip
+    return found
+
+
+def test_no_fit_to_go_on_with_is_said_and_starts_none(page):
+    more = heard(page, "Fit on", "click")
+    assert not [fn for fn in page.fns.values() if fn.trigger_after == more._id]
+    (told,) = more.fn(0, a_request()).values()
+    assert "Press Fit first" in told and not sessions.of(a_request()).go_on
+    session = sessions.of(a_request())
+    with session.fits():
+        (told,) = more.fn(0, a_request()).values()
+    assert "already" in told and not session.go_on
+
+
+def test_a_fit_ends_in_the_viewer_where_nothing_was_open(page, monkeypatch):
+    sessions.forget(a_request())
+    made = list(learn(ViewSettings(n_views=4, view_px=32), FitSettings(steps=2, gaussians=40)))
+
+    def again(*args, progress, **named):
+        yield from made
+
+    monkeypatch.setattr("demos.splats_fit.learn", again)
+    job = heard(page, "splats-fit-now", "click")
+    values = [widget.value for widget in job.inputs]
+    told = list(job.fn(a_request(), *values))
+    assert not [text for shown in told for text in shown.values() if 'role="alert"' in str(text)]
+    assert any("PSNR, held out" in str(text) for text in told[-1].values())
+    assert sessions.of(a_request()).viewed.opened.title == made[-1].opened().title
+
+
+def test_each_source_of_views_shows_its_own_controls(page):
+    arrange = heard(page, "Views of", "change").fn
+
+    def shown(label, source):
+        places = arrange(source)
+        (block,) = [b for b in page.blocks.values() if getattr(b, "label", "") == label]
+        while block is not None and block not in places:
+            block = block.parent
+        return block is not None and places[block].visible
+
+    for label, sources in (
+        ("Pose noise (°)", ["scene"]), ("Coverage (°)", ["scene"]), ("Camera seed", ["scene"]),
+        ("Frames of a video", ["photos"]),
+    ):  # fmt: skip
+        assert [s for s in ("scene", "posed", "photos") if shown(label, s)] == sources
+        (block,) = [b for b in page.blocks.values() if getattr(b, "label", "") == label]
+        columns = []
+        while block is not None:
+            columns.append(getattr(block, "visible", True))
+            block = block.parent
+        assert all(columns) == ("scene" in sources)  # as the page opens
 
 
 def test_behind_a_cut_out_nothing_is_learned():

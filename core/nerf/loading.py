@@ -23,7 +23,9 @@ from core.nerf.formats import llff, transforms
 from core.nerf.types import POINTS_KEPT, Views
 from core.types import Camera, InputError, Progress, silent
 
-MAX_BYTES = 4 * 10**9  # of all pictures as float32: what a laptop has to spare
+MAX_BYTES = 4 * 10**9  # of what training keeps of the pictures: what a laptop has to spare
+# of each pixel as float32: its colour and opacity, and once more in training's table with its ray
+PIXEL_BYTES = 4 * (4 + 4 + 6)
 BEHIND = 4.0  # times the scene's own far end: where its background may be
 HOLD_OUT = 8  # every 8th view is a test view unless the files say, as in the LLFF paper
 
@@ -91,16 +93,7 @@ def views_of(
     bounds.spread(tuple(Camera(np.eye(3), f.c2w, 1, 1) for f in frames))
     sizes = [_size(source.read(n), n) for n in names]
     given = [_camera(f, *s) for f, s in zip(frames, sizes, strict=True)]
-    width, height = max(set(sizes), key=sizes.count)
-    factor = min(1.0, (max_side_px or math.inf) / max(width, height))
-    width, height = max(1, round(width * factor)), max(1, round(height * factor))
-    need = len(frames) * width * height * 16
-    if need > MAX_BYTES:
-        side = int(max(width, height) * math.sqrt(MAX_BYTES / need))
-        raise InputError(
-            f"{len(frames)} pictures of {width}×{height} px need {need / 1e9:.1f} GB of memory. "
-            f"Reduce them to {side} px on the longer side, or use fewer."
-        )
+    width, height = reduced(len(frames), max(set(sizes), key=sizes.count), max_side_px)
     pictures, cameras = [], []
     for k, (name, frame, camera) in enumerate(zip(names, frames, given, strict=True)):
         progress(k / len(names), desc=f"reading {name}")
@@ -109,6 +102,21 @@ def views_of(
         pictures.append(picture)
         cameras.append(camera)
     return _assembled(capture, pictures, tuple(cameras), len(set(sizes)) > 1)
+
+
+def reduced(n: int, size: tuple[int, int], max_side_px: int | None) -> tuple[int, int]:
+    """Width and height of n pictures that are to have max_side_px at most. InputError if training
+    on them would take more than MAX_BYTES."""
+    factor = min(1.0, (max_side_px or math.inf) / max(size))
+    width, height = (max(1, round(side * factor)) for side in size)
+    need = n * width * height * PIXEL_BYTES
+    if need > MAX_BYTES:
+        side = int(max(width, height) * math.sqrt(MAX_BYTES / need))
+        raise InputError(
+            f"{n} pictures of {width}×{height} px need {need / 1e9:.1f} GB of memory to train on. "
+            f"Reduce them to {side} px on the longer side, or use fewer."
+        )
+    return width, height
 
 
 def _assembled(

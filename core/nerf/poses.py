@@ -27,7 +27,7 @@ import numpy as np
 from core.images import fit, load
 from core.nerf.archive import opened
 from core.nerf.colmap import colmap
-from core.nerf.loading import views_of
+from core.nerf.loading import reduced, views_of
 from core.nerf.types import Views
 from core.runtime import stage
 from core.types import InputError, Progress, Unavailable, silent
@@ -132,8 +132,9 @@ def _posed(
         for k, picture in enumerate(pictures):
             file = room / "capture" / "images" / f"{k:05d}.png"
             Image.fromarray(picture).save(file, compress_level=1)
-            sizes.add(picture.shape)
+            sizes.add(picture.shape[1::-1])
             progress(0.05 * (k + 1) / n, desc=f"reading pictures ({k + 1} of {n})")
+        reduced(n, max(sizes), max_side_px)  # too many are refused now, not after minutes
         job = job | {"n": n, "one_lens": job["one_lens"] and len(sizes) == 1}
         answer = _colmap(room, job, advice, stage(progress, 0.05, 0.95))
         found = int(answer["found"])

@@ -7,10 +7,11 @@ snapshots carries repeats the training in a process of its own.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from core.images import digest
 from core.nerf.loading import load_views
@@ -34,6 +35,7 @@ SCENES = {
     "street": "Street of boxes",
     "terrain": "Hills",
 }
+LEAST_S = 0.5  # of training that a recipe asks for
 FILMS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
 SCORE_HELP = {
     "psnr": ("PSNR", "Mean over held-out views; 3 dB more is half the squared error.", "dB"),
@@ -91,7 +93,8 @@ class Given:
 @dataclass(frozen=True)
 class Run(Snapshot):
     """Training at one moment, and all that a page shows of it: shot; curve of (seconds, loss, PSNR)
-    so far, PSNR only where the preview was new; scores of all held-out views, once it is done."""
+    so far, PSNR only where the preview was new; recipe: how to come this far again; scores of all
+    held-out views, once it is done. A field from a file has step 0, NaN seconds and no curve."""
 
     views: Views
     shot: Trained
@@ -143,28 +146,72 @@ def run(
 
 def trained(
     views: Views, settings: NerfSettings, recipe: Recipe, live: Live | None, progress: Progress,
-    start: Any = None, curve: tuple[tuple[float, float, float], ...] = (),
+    known: Run | None = None,
 ) -> Iterator[Run]:  # fmt: skip
-    """Training on views as Runs; start: a field to go on with, curve: how it went so far."""
-    known, before, found = None, curve[-1][0] if curve else 0.0, None
-    for shot in train(views, settings, progress, field=start, live=live):
-        seconds = before + shot.seconds
-        fresh = shot.psnr if shot.preview is not known else float("nan")
-        known = shot.preview
-        curve = (*curve, (seconds, shot.loss, fresh))
-        found = Run(shot.step, shot.total, seconds, views, shot, curve, recipe)
+    """Training on views as Runs. known: the run to go on with; steps, seconds and the curve are of
+    both, and so are those of the recipe."""
+    source, planned = recipe.settings
+    step, spent = 0, 0.0
+    curve: tuple[tuple[float, float, float], ...] = ()
+    start: dict[str, Any] = {}
+    if known is not None:
+        step, spent, curve = known.step, known.seconds, known.curve
+        start = {"field": known.shot.field, "moves": known.shot.moves}
+    preview, found = None, None
+    for shot in train(views, settings, progress, live=live, **start):
+        fresh = shot.psnr if shot.preview is not preview else math.nan
+        preview = shot.preview
+        shot = replace(shot, step=step + shot.step, seconds=spent + shot.seconds)
+        curve = (*curve, (shot.seconds, shot.loss, fresh))
+        made_by = replace(recipe, settings=(source, so_far(planned, shot.seconds, shot.step)))
+        found = Run(shot.step, shot.total, shot.seconds, views, shot, curve, made_by)
         yield found
     assert found is not None
     progress(1.0, desc="scoring the held-out views")
     yield replace(found, scores=scored(found))
 
 
+S = TypeVar("S", bound=Settings)  # that have `seconds` and `steps`, as a NeRF's or a fit's
+
+
+def so_far(planned: S, seconds: float, step: int) -> S:
+    """Settings of a training that came this far: one that was stopped is repeated as it was."""
+    given = cast(Any, planned)
+    if given.steps:
+        return replace(planned, steps=min(given.steps, step))
+    return replace(planned, seconds=min(given.seconds, max(LEAST_S, round(seconds, 1))))
+
+
+def longer(first: S, more: S, seconds: float, step: int) -> S:
+    """Settings of a training that came this far by `first` and goes on by `more`. It ends after so
+    many steps if both do, else by time."""
+    one, two = cast(Any, first), cast(Any, more)
+    if one.steps and two.steps:
+        return replace(first, steps=step + two.steps)
+    return replace(first, steps=0, seconds=round(seconds + two.seconds, 1))
+
+
+def reopened(found: Run, field: Any) -> Run:
+    """A field from a file on the views of a run. Nobody knows how it was trained."""
+    lines = (
+        "from core.nerf import load, score",
+        *(line for line in found.recipe.program.splitlines() if " made" in line),
+        'field = load("field.safetensors")',
+        "psnr, ssim = score(field, views, views.test)",
+        'print(f"held out: {psnr:.2f} dB, SSIM {ssim:.3f}")',
+    )
+    recipe = replace(found.recipe, program="\n".join(lines), settings=found.recipe.settings[:1])
+    shot = replace(found.shot, field=field, step=0, seconds=math.nan, moves=None, note="")
+    return Run(0, 0, math.nan, found.views, shot, (), recipe)
+
+
 def scored(found: Run) -> dict[str, float]:
-    """Every score of SCORE_HELP; PSNR and SSIM are NaN where no view is held out."""
+    """Every score of SCORE_HELP; PSNR and SSIM are NaN where no view is held out, time and steps
+    where they aren't known."""
     field = found.shot.field
     psnr, ssim = score(field, found.views, found.views.test)
     return {
-        "psnr": psnr, "ssim": ssim, "seconds": found.seconds, "steps": float(found.step),
+        "psnr": psnr, "ssim": ssim, "seconds": found.seconds, "steps": float(found.step or math.nan),
         "numbers": float(field.numbers), "megabytes": field.numbers * 4 / 1e6,
     }  # fmt: skip
 
@@ -185,9 +232,13 @@ def recipe_of(
         'print(f"{last.step} steps, held out: {psnr:.2f} dB, SSIM {ssim:.3f}")',
         'save(last.field, "field.safetensors")',
     ]
-    many = len(given.paths) > 1
-    called = (
-        "… and the other files named below" if many else Path(given.paths[0]).name if own else ""
-    )
-    inputs = {called: digest(views.images)} if own else {}
-    return Recipe("nerf", "\n".join(lines), (source, settings), inputs)
+    return Recipe("nerf", "\n".join(lines), (source, settings), inputs_of(source, views, given))
+
+
+def inputs_of(source: ViewSettings, views: Views, given: Given) -> dict[str, str]:
+    """The digest of a person's own pictures, by what a recipe calls their files."""
+    if source.nerf_source == "scene":
+        return {}
+    first, *others = given.paths
+    more = f" and {len(others)} more, named below" if others else ""
+    return {Path(first).name + more: digest(views.images)}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.nerf.rendered import shaken
+from core.nerf.run import ViewSettings
 from core.nerf.training import score, train
 from core.nerf.types import FIELDS, NerfSettings, Trained, Views
 from core.types import InputError, Progress, Snapshot, silent
@@ -59,7 +60,8 @@ class Together(Snapshot):
 def together(runs: Mapping[str, Case], progress: Progress = silent) -> Iterator[Together]:
     """Train up to four runs in turns. Raises InputError for fewer than two or more than four."""
     if not 2 <= len(runs) <= MOST:
-        raise InputError(f"{len(runs)} runs are chosen. Choose two to four.")
+        chosen = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
+        raise InputError(f"{chosen} chosen. Choose two to four.")
     trainings = {name: train(views, settings) for name, (views, settings) in runs.items()}
     states: dict[str, Trained] = {}
     curves: dict[str, tuple[tuple[float, float], ...]] = dict.fromkeys(runs, ())
@@ -92,10 +94,17 @@ def together(runs: Mapping[str, Case], progress: Progress = silent) -> Iterator[
     yield Together(k + 1, 0, sum(s.seconds for s in states.values()), states, curves, scores)
 
 
+def source_for(experiment: str, source: ViewSettings) -> ViewSettings:
+    """Where the views of an experiment come from. Those of "noise" are exact: each run turns the
+    cameras itself."""
+    return replace(source, pose_noise_deg=0.0) if experiment == "noise" else source
+
+
 def cases(
     experiment: str, views: Views, settings: NerfSettings, fields: Sequence[str] = ()
 ) -> dict[str, Case]:
-    """The runs of one of EXPERIMENTS, by name; fields: keys of FIELDS, for "fields" alone."""
+    """The runs of one of EXPERIMENTS, by name; fields: keys of FIELDS, for "fields" alone. Raises InputError
+    for too few views to leave some out."""
     if experiment == "fields":
         return {FIELDS[f]: (views, replace(settings, field_kind=f)) for f in fields}
     if experiment == "encoding":
@@ -104,6 +113,8 @@ def cases(
         return {f"γ(p), L = {on.frequencies}": (views, on), "Bare position": (views, plain)}
     if experiment == "views":
         n = len(views.train)
+        if n <= 4:
+            raise InputError(f"{n} views are too few to leave some out. Ask for more than 4.")
         return {
             f"{k} views": (fewer(views, k), settings) for k in sorted({*(4, 8, 16), n}) if k <= n
         }

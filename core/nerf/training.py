@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,14 +43,15 @@ def train(
     progress: Progress = silent,
     *,
     field: Field | None = None,
+    moves: np.ndarray | None = None,
     live: Live | None = None,
 ) -> Iterator[Trained]:
     """Train a field on the views' training pictures, and tell how it goes every SHOW_S seconds.
 
     The seconds counted are those of training alone: previews are off the clock. A field may be
-    given, to go on with it; live may be changed meanwhile. Ends after settings.seconds, or after
-    settings.steps if there are any, or after a pause of REST_S; closing the generator stops it. Out
-    of memory halves the batch.
+    given, to go on with it, and the moves (N, 6) of its cameras, as Trained has them; live may be
+    changed meanwhile. Ends after settings.seconds, or after settings.steps if there are any, or
+    after a pause of REST_S; closing the generator stops it. Out of memory halves the batch.
     """
     import torch
 
@@ -62,9 +62,10 @@ def train(
     live = live or Live(settings.rate, settings.rays)
     seed = torch.Generator().manual_seed(settings.nerf_seed)
     table = batch_table(views, device)
-    moves = torch.zeros((len(views.train), 6), device=device, requires_grad=True)
-    adam = _optimiser(field, moves)
-    watch = Watch(field, views, live)
+    stand = np.zeros((len(views.train), 6)) if moves is None else moves
+    moved = torch.tensor(stand, dtype=torch.float32, device=device, requires_grad=True)
+    adam = _optimiser(field, moved)
+    watch = Watch(field, views, live, moved)
     spent, step, share, loss, note = 0.0, 0, 0.0, torch.zeros(()), ""
     rested = 0.0  # when the pause began
     while share < 1:
@@ -81,7 +82,7 @@ def train(
         for group in adam.param_groups:
             group["lr"] = group["own"] * live.rate * DECAY**share
         try:
-            error = _loss(field, views, table, live.rays, seed, moves)
+            error = _loss(field, views, table, live.rays, seed, moved)
             loss = error.detach()
             if field.kind == "tensor" and step % SMOOTH_EACH == 0:
                 # at first all is noise, and smoothing would leave nothing to begin with
@@ -102,14 +103,12 @@ def train(
         for at, resolution in GROWTH:
             finer = min(resolution, field.settings.resolution)
             if step == at and field.kind == "tensor" and cells(field) < finer:
-                adam = _grown(field, adam, moves, finer)
+                adam = _grown(field, adam, moved, finer)
         spent += time.perf_counter() - began
         share = step / settings.steps if settings.steps else spent / settings.seconds
         if watch.due(share >= 1):
             progress(min(share, 1.0), desc="training")
-            told = watch.snapshot(step, spent, float(loss), note, last=share >= 1)
-            turned = moves.detach().cpu().numpy() if settings.refine_poses else None
-            yield replace(told, moves=turned)
+            yield watch.snapshot(step, spent, float(loss), note, last=share >= 1)
 
 
 def _optimiser(field: Field, moves: Tensor) -> Any:
@@ -178,13 +177,14 @@ def batch_table(views: Views, device: str) -> Table:
     """Origins, directions (P, 3) and pixels (P, 3 or 4) of all training views' pixels."""
     import torch
 
-    tables: tuple[list[Any], ...] = ([], [], [])
-    for k in views.train:
-        origin, direction = rays(views.cameras[k])
-        for table, values in zip(tables, (origin, direction, views.images[k]), strict=True):
-            flat = np.ascontiguousarray(values, np.float32).reshape(-1, values.shape[-1])
-            table.append(torch.from_numpy(flat))
-    origins, directions, pixels = (torch.cat(table).to(device) for table in tables)
+    _, height, width, channels = views.images.shape
+    size = (len(views.train), height * width)
+    tables = tuple(torch.empty((*size, n)) for n in (3, 3, channels))
+    for row, k in enumerate(views.train):
+        for table, values in zip(tables, (*rays(views.cameras[k]), views.images[k]), strict=True):
+            flat = np.ascontiguousarray(values, np.float32).reshape(size[1], -1)
+            table[row] = torch.from_numpy(flat)
+    origins, directions, pixels = (table.flatten(0, 1).to(device) for table in tables)
     return origins, directions, pixels
 
 
@@ -202,8 +202,8 @@ def on_white(image: np.ndarray) -> np.ndarray:
 class Watch:
     """Looks at a field while it learns, as often and as finely as the machine can afford."""
 
-    def __init__(self, field: Field, views: Views, live: Live):
-        self.field, self.views, self.live = field, views, live
+    def __init__(self, field: Field, views: Views, live: Live, moves: Tensor):
+        self.field, self.views, self.live, self.moves = field, views, live, moves
         self.view = views.test[0] if views.test else views.train[0]
         camera = views.cameras[self.view]
         finest = PREVIEW_PX[field.device.type]
@@ -233,9 +233,10 @@ class Watch:
             look = self._rendered(self.looked, max(1, math.ceil(math.sqrt(wanted / LOOK_S))))
         self.shown = time.perf_counter()
         settings = self.field.settings
+        moves = self.moves.detach().cpu().numpy().copy() if settings.refine_poses else None
         return Trained(
             step, settings.steps, seconds, loss, psnr(self.preview.rgb, self.truth), self.preview,
-            self.truth, self.view, look, self.live.rays, self.field, note=note,
+            self.truth, self.view, look, self.live.rays, self.field, moves, note,
         )  # fmt: skip
 
     def _rendered(self, camera: Camera, every: int) -> Seen:

@@ -37,7 +37,11 @@ METHODS = {
 }
 FILES = ("ply", "compressed.ply", "splat", "spz")
 COMPARE_HELP = {
-    "psnr": ("PSNR where covered", "Against the exact picture, or the whole one.", "dB"),
+    "psnr": (
+        "PSNR where covered",
+        "Where the splats as they are stop half the light: against the exact picture, or theirs.",
+        "dB",
+    ),
     "loss": ("PSNR to the whole", "How far it is from the splats as they are.", "dB"),
     "splats": ("Splats", "How many are drawn.", ""),
     "bytes": ("Bytes a splat", "In that file; in a 3DGS .ply for the others.", "B"),
@@ -60,6 +64,7 @@ def compare(
     """Each method's picture and scores, as COMPARE_HELP names them. InputError for unknown ones."""
     whole, began = found.view, time.perf_counter()
     target = whole.rgb if found.truth is None else found.truth
+    covered = whole.opacity >= COVERED  # the same for all, or who draws less is asked less
     for k, method in enumerate(methods):
         if method not in METHODS:
             raise InputError(
@@ -68,9 +73,8 @@ def compare(
         progress(k / len(methods), desc=METHODS[method])
         drawn = _drawn(method, found.opened.splats, settings)
         shown = render(drawn.splats, found.camera, drawn.settings)
-        mask = shown.opacity >= COVERED
         scores = {
-            "psnr": psnr(shown.rgb[mask], target[mask]) if mask.any() else math.nan,
+            "psnr": psnr(shown.rgb[covered], target[covered]) if covered.any() else math.nan,
             "loss": psnr(shown.rgb, whole.rgb),
             "splats": float(len(drawn.splats)),
             "bytes": drawn.bytes_each,

@@ -50,7 +50,7 @@ class FitSettings(Settings):
     """What is fitted, from what, and how long."""
 
     seconds: float = setting(
-        60.0, "Time", "The fit ends after this long; Go on adds as much.",
+        60.0, "Time", "The fit ends after this long; Fit on adds as much.",
         minimum=0.1, maximum=20_000.0, step=1.0, unit="s",
     )  # fmt: skip
     steps: int = setting(

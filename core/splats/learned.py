@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from core.images import digest
-from core.nerf.run import SCENES, Given, ViewSettings, made
+from core.nerf.run import SCENES, Given, ViewSettings, inputs_of, longer, made, so_far
 from core.nerf.types import Views
 from core.splats.fitting import FitLive, FitSettings, FittedScene, fit, score
 from core.splats.run import SCENE_UP, Opened, Origin, axis
-from core.splats.types import Splats
 from core.types import Progress, Snapshot, silent
 
 FIT_HELP = {
@@ -25,8 +23,8 @@ FIT_HELP = {
 
 @dataclass(frozen=True)
 class Learned(Snapshot):
-    """A fit at one moment: its views, the shot, curve of (seconds, loss, PSNR) so far, and scores
-    of all held-out views once it is done."""
+    """A fit at one moment: its views, the shot, curve of (seconds, loss, PSNR) so far, how to come
+    this far again, and scores of all held-out views once it is done."""
 
     views: Views
     shot: FittedScene
@@ -53,27 +51,44 @@ def learn(
     given: Given = Given(),
     *,
     live: FitLive | None = None,
-    views: Views | None = None,
-    splats: Splats | None = None,
+    known: Learned | None = None,
     progress: Progress = silent,
 ) -> Iterator[Learned]:
     """Make the views, fit splats to them, and score all held-out views at the end.
 
-    views and splats: go on with these.
+    known: go on with this fit, on its own views, whatever `source` says by now. Steps, seconds, the
+    curve and the origin are of both.
     """
-    if views is None:
-        views = made(source, given, progress=progress)
-    origin = origin_of(source, settings, views, given)
-    scene = source.nerf_scene if source.nerf_source == "scene" else ""
     curve: tuple[tuple[float, float, float], ...] = ()
+    if known is None:
+        views = made(source, given, progress=progress)
+        origin = origin_of(source, settings, views, given)
+        scene = source.nerf_scene if source.nerf_source == "scene" else ""
+        splats = None
+    else:
+        views, origin, scene, curve = known.views, known.origin, known.scene, known.curve
+        first, before = origin.settings
+        both = longer(before, settings, known.seconds, known.step)
+        origin, splats = replace(origin, settings=(first, both)), known.shot.splats
+    first, planned = origin.settings
     found = None
     for shot in fit(views, settings, progress, live=live, splats=splats):
+        shot = shot if known is None else _after(known.shot, shot)
         curve = (*curve, (shot.seconds, shot.loss, shot.psnr))
-        found = Learned(shot.step, shot.total, shot.seconds, views, shot, curve, origin, scene)
+        done = replace(origin, settings=(first, so_far(planned, shot.seconds, shot.step)))
+        found = Learned(shot.step, shot.total, shot.seconds, views, shot, curve, done, scene)
         yield found
     assert found is not None
     progress(1.0, desc="scoring the held-out views")
     yield replace(found, scores=scored(found))
+
+
+def _after(known: FittedScene, shot: FittedScene) -> FittedScene:
+    """The shot, counted from the beginning of the fit that it goes on with."""
+    step, seconds = known.step, known.seconds
+    later = (replace(c, step=step + c.step, seconds=seconds + c.seconds) for c in shot.changes)
+    return replace(shot, step=step + shot.step, seconds=seconds + shot.seconds,
+                   changes=(*known.changes, *later))  # fmt: skip
 
 
 def scored(found: Learned) -> dict[str, float]:
@@ -102,5 +117,4 @@ def origin_of(
         'print(f"{last.step} steps, held out: {psnr:.2f} dB, SSIM {ssim:.3f}")',
         'save("splats.ply", splats)',
     )
-    inputs = {Path(given.paths[0]).name: digest(views.images)} if own else {}
-    return Origin(lines, (source, settings), inputs)
+    return Origin(lines, (source, settings), inputs_of(source, views, given))

@@ -183,6 +183,42 @@ def test_a_pixel_opens_its_ray_and_the_way_back_shows_an_older_field(open_page, 
     assert not page.watch.faults
 
 
+def test_train_on_goes_on_and_where_it_is_refused_nothing_starts(open_page, url):
+    page = trained(open_page, url, "&steps=20")
+    press(page, "Train on")
+    pump(page, lambda: "step 40" in headline(page) and "mean of 8" in headline(page), 60)
+    page = tab(open_page, url, "&seconds=60")
+    pump(page, lambda: "dB" in headline(page), 60)
+    (session,) = [s for s in nerf_session._sessions.values() if s.training]
+    key = session.key
+    press(page, "Train on")
+    page.wait_for_timeout(1000)
+    press(page, "Stop")
+    pump(page, lambda: not session.training)
+    page.wait_for_timeout(3000)
+    assert not session.training and session.key == key
+    assert not page.watch.faults
+
+
+def test_in_a_pause_the_way_back_is_open(open_page, url):
+    page = tab(open_page, url, "&seconds=60")
+    pump(page, lambda: "dB" in headline(page), 60)
+    (session,) = [s for s in nerf_session._sessions.values() if s.training]
+    pump(page, lambda: session.run.seconds > 2, 60)
+    press(page, "Pause")
+    pump(page, lambda: "paused" in headline(page))
+    number = page.get_by_label("number input for Go back to (s)")
+    number.fill("1")
+    number.press("Enter")
+    pump(page, lambda: "as it was after" in headline(page))
+    page.wait_for_timeout(1000)
+    assert "as it was after" in headline(page) and session.aside
+    press(page, "Resume")
+    pump(page, lambda: "step" in headline(page))
+    press(page, "Stop")
+    assert not page.watch.faults
+
+
 def test_the_files_are_written_and_scores_are_shown(open_page, url):
     page = trained(open_page, url)
     page.locator(".panel > button", has_text="Score").click()

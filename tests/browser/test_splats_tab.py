@@ -153,6 +153,10 @@ def turn_and_see(page, view):
 
 def test_a_fit_is_watched_stopped_and_shown(page):
     panel(page, "Fit a scene")
+    press(page, "Fit on")
+    page.get_by_text("There is no fit to go on with").wait_for()
+    page.wait_for_timeout(1000)
+    assert not page.get_by_text("own renderer, on the CPU").count()  # and none begins
     page.locator("#splats-fit-now").click()
     page.get_by_text("own renderer, on the CPU").first.wait_for()
     view = page.locator(".orb canvas")
