@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER = "#1d2733", "#ffffff"
+WORDS: dict[str, Any] = {"color": INK, "parse_math": False}  # a $ of a prompt begins no formula
 TALLEST_IN = 12.0  # of one picture
 
 
@@ -48,7 +49,7 @@ def picture_figure(
     head_in, foot_in = 0.45, 0.16 * (caption.count("\n") + 1) + 0.2
     height_in = head_in + sum(row_in) + foot_in
     figure = Figure(figsize=(width_in, height_in), facecolor=PAPER)
-    figure.text(0.02, 1 - 0.3 / height_in, title, fontsize=12, weight="bold", color=INK)
+    figure.text(0.02, 1 - 0.3 / height_in, title, fontsize=12, weight="bold", **WORDS)
     top = height_in - head_in
     for i, (label, image) in enumerate(pictures):
         row, column = divmod(i, columns)
@@ -64,8 +65,8 @@ def picture_figure(
         axes = figure.add_axes(box)
         axes.imshow(image, interpolation="nearest")
         axes.set_axis_off()
-        axes.set_title(label, fontsize=9, loc="left", color=INK, pad=3)
-    figure.text(0.02, 0.1 / height_in, caption, fontsize=6.5, color=INK, va="bottom")
+        axes.set_title(label, fontsize=9, loc="left", pad=3, **WORDS)
+    figure.text(0.02, 0.1 / height_in, caption, fontsize=6.5, va="bottom", **WORDS)
     return figure
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from core import runtime
-from core.control.run import Painted, SourceSettings, for_drawing, hint_of, run, source
+from core.control.run import Painted, SourceSettings, for_drawing, hint_of, lacking, run, source
 from core.control.types import ControlSettings, Hint, HintSettings, Step
 from core.diffusion import MODELS
 from core.diffusion.loading import missing
@@ -26,6 +25,7 @@ KINDS = (SourceSettings, HintSettings, ControlSettings)
 COLOURS: list[Any] = ["#ffffff", "#000000", *(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in PALETTE[:8])]
 REDRAWN = ("control_source", "kind", "invert")  # a change of these makes another map
 SLID = ("control_scene", "low", "high", "blur_px", "cells")
+FOUND = ("picture", "stereo")  # sources whose edges are found by Canny; else they are known
 
 
 def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
@@ -39,8 +39,8 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
             made.draw("kind")
             editor = _editor()
             gr.Markdown("Draw on the map to change it; then paint.", elem_classes="note")
-            with gr.Column(visible=True) as canny:
-                made.draw("low", "high")
+            with gr.Column(visible=False) as canny:
+                made.draw("low", "high", "blur_px")
         with gr.Column(scale=2, min_width=230):
             made.draw("prompt")
             job = ui.Job("Paint", "controlnet")
@@ -54,6 +54,7 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
                 lora = gr.File(label="Or a .safetensors file for this model", height=110,
                                file_types=[".safetensors"])  # fmt: skip
         with gr.Column(scale=5, min_width=320):
+            preview = ui.text(elem_classes="preview")
             headline = ui.text(elem_classes="headline")
             shown = ui.text()
             with gr.Tabs():
@@ -63,13 +64,14 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
                     panels.Maps(made, picture)
 
     inside = Inside(state)
-    panels.compare(made, picture, state)
+    panels.compare(made, [picture, editor, few, lora], state)
     with ui.panel("Score"):
         scores = ui.text()
     take = ui.TakeAway("controlnet")
     ui.lesson("controlnet")
 
-    outputs = [state, headline, shown, scores, *film.outputs, *inside.outputs, *take.outputs]
+    outputs = [state, preview, headline, shown, scores]
+    outputs += [*film.outputs, *inside.outputs, *take.outputs]
 
     def work(
         request: gr.Request, path: str | None, drawn: dict | None, maps: tuple[Hint, ...], few: bool, lora: str | None,
@@ -77,15 +79,16 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
     ) -> Iterator:  # fmt: skip
         settings = made.read(values)
         given = panels.given(request, settings[0], path, drawn)
-        given = replace(given, more=maps, lora=Path("lcm") if few else Path(lora) if lora else None)
+        given = replace(given, more=maps, lora=panels.lora_of(few, lora))
         gpu = settings[2].model != "tiny-sd"
         yield from runtime.stream(run, *settings, given, gpu=gpu)
 
     def show(found: Step | Painted) -> dict:
         if isinstance(found, Step):
-            return {shown: panels.preview(found)}
+            return {preview: panels.preview(found)}  # what stands below stays as it is
         return {
             state: found,
+            preview: "",
             headline: panels.headline(found),
             shown: panels.pair(found),
             scores: panels.score_text(found),
@@ -100,34 +103,50 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
     take.wire(state, panels.write_files)
     made.restore_from("controlnet")
 
-    # The map is shown as soon as anything it depends on changes, and can then be drawn on.
+    # The map is shown as soon as anything it depends on changes, and can then be drawn on. What was
+    # drawn stays while it is a map of the same thing.
 
-    def draw_map(request: gr.Request, path: str | None, *values: Any) -> dict:
+    drawn_for = gr.State(None)
+
+    def draw_map(
+        request: gr.Request, path: str | None, drawn: dict | None, before: Any, *values: Any
+    ) -> dict:
         where, how, _ = made.read(values)
         given = panels.given(request, where, path, None)
         try:
             found = source(where, given)
         except InputError:  # nothing was handed in yet: nothing to show
             return {editor: None}
+        unmade = lacking(found, where, how, given)
+        if unmade:  # a download is for Paint, which tells of it and can be stopped
+            return {editor: None, job.status: ui.said(unmade)}
         if where.control_source == "drawing":
             shown = found.picture
         else:
             shown = for_drawing(hint_of(found, where, how, given).map)
-        return {editor: {"background": shown, "layers": [], "composite": None}}
+        kept = (drawn or {}).get("layers") or [] if before == (where, path) else []
+        return {
+            editor: {"background": shown, "layers": kept, "composite": None},
+            drawn_for: (where, path),
+        }
 
-    inputs = [picture, *made.inputs]
+    inputs = [picture, editor, drawn_for, *made.inputs]
+    places = [job.status, editor, drawn_for]
     again = [made.widgets[name].change for name in REDRAWN]
     again += [made.widgets[name].change for name in SLID] + [picture.change]
-    gr.on(again, ui.guard(draw_map, job.status), inputs, [job.status, editor],
+    gr.on(again, ui.guard(draw_map, job.status), inputs, places,
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
-    ui.on_open(ui.guard(draw_map, job.status), inputs, [job.status, editor])
+    ui.on_open(ui.guard(draw_map, job.status), inputs, places)
 
-    kind, model = made.widgets["kind"], made.widgets["model"]
-    made.widgets["control_source"].input(
-        lambda chosen: "depth" if chosen == "stereo" else gr.skip(),
-        made.widgets["control_source"], kind, **ui.QUIET,
+    where, kind, model = (made.widgets[name] for name in ("control_source", "kind", "model"))
+    where.input(
+        lambda chosen: "depth" if chosen == "stereo" else gr.skip(), where, kind, **ui.QUIET
+    )
+    gr.on(
+        [where.change, kind.change],
+        lambda of, key: gr.Column(visible=key == "edges" and of in FOUND),
+        [where, kind], canny, **ui.QUIET,
     )  # fmt: skip
-    kind.change(lambda key: gr.Column(visible=key == "edges"), kind, canny, **ui.QUIET)
     model.change(lambda key: gr.Dropdown(info=_about(key)), model, model, **ui.QUIET)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from core import runtime
 from core.control.inspect import Inside as Found
-from core.control.inspect import look_inside, zero_convolution
+from core.control.inspect import ZeroConvolution, look_inside, zero_convolution
 from core.control.run import Painted
 from core.stereo.pictures import colour_map
 from core.types import InputError
@@ -42,13 +42,13 @@ class Inside:
                 raise InputError("There is no result yet. Press Paint first.")
             yield from runtime.stream(_look, found)
 
-        def show(seen: tuple[Painted, Found, Any]) -> dict:
+        def show(seen: tuple[Painted, Found, ZeroConvolution | str]) -> dict:
             painted, found, nothing = seen
             return {
                 words: _words(painted, found),
                 added: _added(found),
                 zero: _zero(nothing),
-                guidance: _guidance(found),
+                guidance: _guidance(painted, found),
                 step: _step(painted, found),
             }
 
@@ -58,10 +58,14 @@ class Inside:
         return dict.fromkeys(self.outputs, "")
 
 
-def _look(found: Painted, progress: Any) -> tuple[Painted, Found, Any]:
-    settings = found.result.settings
-    seen = look_inside(found.result.hints, settings, progress)
-    return found, seen, zero_convolution(found.result.hints[0], settings)
+def _look(found: Painted, progress: Any) -> tuple[Painted, Found, ZeroConvolution | str]:
+    """What is inside, and the zero convolutions or why there are none to see."""
+    settings, hints = found.result.settings, found.result.hints
+    seen = look_inside(hints, settings, progress, lora=found.given.lora)
+    try:
+        return found, seen, zero_convolution(hints[0], settings)
+    except InputError as error:
+        return found, seen, str(error)
 
 
 def _words(painted: Painted, found: Found) -> str:
@@ -78,7 +82,11 @@ def _words(painted: Painted, found: Found) -> str:
         f"every such model. The prompt has {positions} of 77 positions; the empty rest takes "
         f"{found.padding.mean():.0%}. At every place the weights sum to 1."
     )
-    return f'<div class="note">{about}</div>' + markup.pictures(shown, least_px=150)
+    return _note(about) + markup.pictures(shown, least_px=150)
+
+
+def _note(text: str) -> str:
+    return f'<div class="note">{html.escape(text, quote=False)}</div>'
 
 
 def _over(picture: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -106,7 +114,9 @@ def _added(found: Found) -> str:
     return markup.pictures(shown, least_px=150) + curves
 
 
-def _zero(nothing: Any) -> str:
+def _zero(nothing: ZeroConvolution | str) -> str:
+    if isinstance(nothing, str):
+        return _note(nothing)
     rows = [
         (block, f"{before:g}", f"{after:.4f}")
         for block, before, after in zip(
@@ -118,10 +128,17 @@ def _zero(nothing: Any) -> str:
         "they add exactly nothing, and the U-Net paints as if there were no control."
     )
     table = markup.table(rows, ("Behind", "untrained", "trained"), ("", "n", "n"))
-    return f'<div class="note">{about}</div>' + table
+    return _note(about) + table
 
 
-def _guidance(found: Found) -> str:
+def _guidance(painted: Painted, found: Found) -> str:
+    schedule = {
+        "ᾱ": [(t, float(found.schedule[t])) for t in range(0, len(found.schedule), 20)],
+        "the steps taken": [(int(t), float(found.schedule[t])) for t in found.times[::-1]],
+    }
+    left = charts.lines(schedule, "Share of the picture's power that is left", "time t")
+    if painted.result.settings.guidance <= 1:
+        return _note("At 1 there is no guidance: ε = ε_c, and ε∅ isn't asked.") + left
     steps = range(1, len(found.guidance) + 1)
     series = {
         "ε_c − ε∅: what the words change": list(
@@ -129,24 +146,21 @@ def _guidance(found: Found) -> str:
         ),
         "ε: the noise that is taken": list(zip(steps, found.guidance[:, 1].tolist(), strict=True)),
     }
-    schedule = {
-        "ᾱ": [(t, float(found.schedule[t])) for t in range(0, len(found.schedule), 20)],
-        "the steps taken": [(int(t), float(found.schedule[t])) for t in found.times[::-1]],
-    }
-    return charts.lines(series, "Guidance: root mean squares", "step") + charts.lines(
-        schedule, "Share of the picture's power that is left", "time t"
-    )
+    return charts.lines(series, "Guidance: root mean squares", "step") + left
 
 
 def _step(painted: Painted, found: Found) -> str:
     a = found.arithmetic
     if a is None:
-        return '<div class="note">Choose the DDIM scheduler to see a step written out.</div>'
+        return _note("Choose the DDIM scheduler to see a step written out.")
     s = painted.result.settings.guidance
+    guided = (
+        f"ε = ε∅ + s (ε_c − ε∅) = {a.eps_none:.4f} + {s:g} ({a.eps_words:.4f} − {a.eps_none:.4f})"
+    )
     lines = [
         f"Step {a.step}, t = {a.t}, channel {a.place[0]}, row {a.place[1]}, column {a.place[2]}",
         f"x_t = {a.x_t:.4f}    ᾱ_t = {a.alpha:.4f}    ᾱ_next = {a.alpha_next:.4f}",
-        f"ε = ε∅ + s (ε_c − ε∅) = {a.eps_none:.4f} + {s:g} ({a.eps_words:.4f} − {a.eps_none:.4f}) = {a.eps:.4f}",
+        f"{guided if s > 1 else 'ε = ε_c'} = {a.eps:.4f}",
         f"x₀ = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t = {a.x0:.4f}",
         f"x_next = √ᾱ_next x₀ + √(1 − ᾱ_next) ε = {a.x_next:.4f}",
     ]

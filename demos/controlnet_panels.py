@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from core.control.run import COMPARE_HELP, Given, Painted, SourceSettings, sourc
 from core.control.run import compare as run_compare
 from core.control.scoring import named, share
 from core.control.sweep import AXES, Cell, sweep, values_of
-from core.control.types import KINDS, Step
+from core.control.types import KINDS, ControlSettings, Step
 from core.types import InputError
 from demos import markup, shelf, ui
 from demos.markup import large
@@ -43,6 +43,11 @@ def given(
         layer = np.asarray(layer)
         strokes = layer if strokes is None else np.where(layer[..., 3:] > 127, layer, strokes)
     return replace(found, strokes=strokes)
+
+
+def lora_of(few: bool, file: str | None) -> Path | None:
+    """The LoRA that the page asks for: LCM's from the hub, a file, or none."""
+    return Path("lcm") if few else Path(file) if file else None
 
 
 def name(kind: str) -> str:
@@ -98,14 +103,14 @@ def score_text(found: Painted) -> str:
     result = found.result
     rows = []
     for k, image in enumerate(result.images):
-        rows.append(_row(f"{k + 1}, with control", image, result.agreement[k], _prompt(found)))
+        rows.append(_row(f"{k + 1}, with control", image, result.agreement[k], result.settings))
         if result.baseline is not None:
             rows.append(
                 _row(
                     f"{k + 1}, without",
                     result.baseline[k],
                     result.baseline_agreement[k],
-                    _prompt(found),
+                    result.settings,
                 )
             )
     head = ("Picture", "Agreement", "Named things: colour, shape")
@@ -118,9 +123,13 @@ def score_text(found: Painted) -> str:
     return markup.table(rows, head, ("", "n", "why")) + f'<div class="note">{meaning}</div>'
 
 
-def _row(title: str, image: np.ndarray, agreement: float, prompt: str) -> tuple[str, str, str]:
-    seen = named(image, prompt)
-    if seen is None:
+def _row(
+    title: str, image: np.ndarray, agreement: float, settings: ControlSettings
+) -> tuple[str, str, str]:
+    seen = named(image, settings.prompt, settings.model)
+    if settings.model != "tiny-sd":
+        words = "only pictures of tiny-sd can be read"
+    elif seen is None:
         words = "the prompt is in words that can't be checked"
     else:
         words = "; ".join(
@@ -190,8 +199,9 @@ class Maps:
         )  # fmt: skip
 
 
-def compare(made: ui.Controls, picture: Any, state: gr.State) -> None:
-    """The Compare panel: kinds of control side by side, and any two settings in a grid."""
+def compare(made: ui.Controls, handed_in: Sequence[Any], state: gr.State) -> None:
+    """The Compare panel: kinds of control side by side, and any two settings in a grid. handed_in:
+    the widgets of picture, drawing, LCM LoRA and LoRA file."""
     kinds = {
         kind: name(kind)
         for kind in ("edges", "soft", "lineart", "scribble", "depth", "segmentation")
@@ -201,13 +211,14 @@ def compare(made: ui.Controls, picture: Any, state: gr.State) -> None:
             grid = ui.Compare("controlnet", kinds, ("edges", "depth", "segmentation"), COMPARE_HELP)
 
             def work(
-                request: gr.Request, chosen: list[str], path: str | None, *values: Any
-            ) -> Iterator:
+                request: gr.Request, chosen: list[str], path: str | None, drawn: dict | None,
+                few: bool, file: str | None, *values: Any,
+            ) -> Iterator:  # fmt: skip
                 where, how, settings = made.read(values)
-                handed = given(request, where, path)
+                handed = replace(given(request, where, path, drawn), lora=lora_of(few, file))
                 yield from runtime.stream(run_compare, where, tuple(chosen), how, settings, handed)
 
-            grid.wire(work, [picture, *made.inputs], keyed=True)
+            grid.wire(work, [*handed_in, *made.inputs], keyed=True)
         with gr.Tab("Sweep two settings"):
             _sweep(state)
 
@@ -228,8 +239,10 @@ def _sweep(state: gr.State) -> None:
         columns = values_of(x, xs)
         rows = values_of(y, ys) if ys.strip() else ()
         cells: list[Cell] = []
-        settings = found.result.settings
-        for event in runtime.stream(sweep, found.result.hints, settings, (x, columns), (y, rows)):
+        settings, lora = found.result.settings, found.given.lora
+        for event in runtime.stream(
+            sweep, found.result.hints, settings, (x, columns), (y, rows), lora=lora
+        ):
             if isinstance(event, runtime.Part):
                 cells.append(event.value)
                 yield runtime.Part((x, columns, y, rows, tuple(cells)))
@@ -257,7 +270,7 @@ def _grid(x: str, columns: tuple, y: str, rows: tuple, cells: tuple[Cell, ...]) 
                 continue
             score = "" if math.isnan(cell.agreement) else f"{cell.agreement:.2f}"
             uri = markup.data_uri(large(cell.image), lossless=True)
-            found += f'<td><img src="{uri}" alt="{label} {columns[c]}"><br>{score}</td>'
+            found += f'<td><img src="{uri}" alt="{label} {html.escape(str(columns[c]))}"><br>{score}</td>'
         body += f"<tr><th>{label}</th>{found}</tr>"
     return f'<div class="scroll"><table class="facts sweep"><tr><th></th>{head}</tr>{body}</table></div>'
 

@@ -5,23 +5,40 @@ What it paints is noise; what is tested holds for any weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from core import models
+from core import models, runtime
 from core.control import ControlResult, ControlSettings, Hint, HintSettings, Step, generate
 from core.control import inspect as inside
 from core.control import painting as inner
 from core.control.film import film
-from core.control.run import Given, Painted, SourceSettings, run, source
+from core.control.run import (
+    Given,
+    Painted,
+    SourceSettings,
+    compare,
+    hint_of,
+    lacking,
+    run,
+    source,
+)
+from core.control.scoring import named
 from core.control.sweep import sweep, values_of
+from core.control.types import SCHEDULERS
 from core.diffusion import MODELS, loading, nets, stepwise
 from core.diffusion import reader as reading
-from core.types import InputError
+from core.diffusion.models import CONTROLS, UNIONS
+from core.types import InputError, Unavailable
+from demos import controlnet_inside
 
 FEW = ControlSettings(prompt="a red ball on wood", steps=4)
 
@@ -85,6 +102,14 @@ def test_scale_0_is_no_control_bit_for_bit():
     np.testing.assert_array_equal(result.images, result.baseline)
 
 
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_seed_decides_every_schedulers_noise(scheduler: str):
+    settings = replace(FEW, scheduler=scheduler, scale=0.0)
+    first, again = painted(settings=settings), painted(settings=settings)
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.images, first.baseline)  # type: ignore[arg-type]
+
+
 def test_control_changes_the_picture_and_nothing_else_does():
     result = painted()
     assert result.images.shape == (1, 64, 64, 3) and result.images.dtype == np.uint8
@@ -130,6 +155,62 @@ def test_other_sizes_and_portrait_maps():
     tall = Hint(ring(size=128).map[:, 32:96], "edges")
     result = painted(tall, replace(FEW, size_px=80))
     assert result.images.shape[1:3] == (80, 40)
+
+
+def test_a_union_sees_each_kind_as_what_it_is():
+    for model in UNIONS:
+        assert all(inner.kind_seen(model, kind) == kind for kind in CONTROLS[model])
+    assert inner.kind_seen("tiny-sd", "scribble") == inner.kind_seen("tiny-sd", "map") == "edges"
+    assert inner.kind_seen("sd15", "scribble") == "scribble"
+    ramp = Hint(np.arange(64, dtype=np.uint8)[:, None, None].repeat(64, 1).repeat(3, 2), "depth")
+    np.testing.assert_array_equal(inner.as_seen("z-image", ramp, 64, 64).map, ramp.map)
+
+
+def test_seconds_are_those_of_painting(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+
+    def slow(*args: Any, **named: Any) -> Any:
+        now[0] += 100
+        return loading.load(*args, **named)
+
+    def score(image: np.ndarray, hint: Hint) -> float:
+        now[0] += 100
+        return 1.0
+
+    monkeypatch.setattr(inner, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(inner, "load", slow)
+    *_, result = generate(ring(), replace(FEW, baseline=False), agreement=score)
+    assert isinstance(result, ControlResult)
+    assert now[0] == 200 and result.seconds == 0
+
+
+def test_what_half_precision_breaks_is_painted_again_in_float32(monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    models.pool().clear()
+    monkeypatch.setattr(loading, "_dtype", lambda key: torch.bfloat16)
+    net = loading.load("tiny-sd", ("edges",)).unet
+
+    def broken(module: Any, given: Any, output: Any) -> Any:
+        bad = next(module.parameters()).dtype == torch.bfloat16
+        return (output[0] * float("nan"), *output[1:]) if bad else output
+
+    def full(module: Any, given: Any, output: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    hook = net.register_forward_hook(broken)
+    quick = replace(FEW, steps=2, baseline=False, size_px=32)  # bfloat16 is slow on a CPU
+    result = painted(settings=quick)
+    assert sum("float32" in note for note in result.notes) == 1
+    assert result.film.x0.shape[0] == 2 and np.isfinite(result.film.x0).all()
+    assert next(net.parameters()).dtype == torch.bfloat16
+    seen = inside.look_inside(result.hints, result.settings)
+    assert len(seen.guidance) == 2 and np.isfinite(seen.attention).all()
+    hook.remove()
+    net.register_forward_hook(full)
+    with pytest.raises(Unavailable, match="ran out of GPU memory"):
+        painted(settings=quick)
+    models.pool().clear()
 
 
 @pytest.mark.parametrize("scheduler", ["ddpm", "euler", "euler-a", "dpm++", "unipc", "lcm"])
@@ -187,7 +268,15 @@ def test_notes_say_what_is_cut_and_what_is_strange():
     assert any("77 fit" in note for note in long.notes)
     strange = painted(settings=replace(FEW, prompt="a red zebra on wood"))
     assert any("“zebra”" in note for note in strange.notes)
+    nothing = painted(settings=replace(FEW, start=0.3, end=0.4))
+    assert any("no whole step of 4" in note for note in nothing.notes)
     assert not painted().notes
+
+
+def test_words_are_read_in_pictures_of_the_small_world_alone():
+    picture = painted().images[0]
+    assert named(picture, FEW.prompt) is not None
+    assert named(picture, FEW.prompt, "sd15") is None
 
 
 # ---------------------------------------------------------------- inside
@@ -201,6 +290,53 @@ def test_attention_sums_to_one_at_every_place():
     np.testing.assert_allclose(total, 1, atol=1e-5)
     assert len(seen.residuals) == 7 and all(len(r.norm) == FEW.steps for r in seen.residuals)
     assert seen.guidance.shape == (FEW.steps, 2)
+
+
+def test_a_wide_pictures_attention_has_its_places():
+    """A latent of 16×6 places is halved to 8×3, and then to 4×2."""
+    assert inside.grid_of(27, 64, 14 * 32) == (14, 32) and inside.grid_of(27, 64, 4 * 8) == (4, 8)
+    wide = Hint(ring().map[20:44], "edges")
+    seen = inside.look_inside(painted(wide).hints, FEW)
+    assert seen.attention.shape[1:] == (3, 8)
+    np.testing.assert_allclose(seen.attention.sum(0) + seen.padding, 1, atol=1e-5)
+
+
+def test_residuals_are_those_of_the_first_picture():
+    hints = painted().hints
+    one = inside.look_inside(hints, FEW).residuals
+    two = inside.look_inside(hints, replace(FEW, images=2)).residuals
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a.picture, b.picture, rtol=1e-2, atol=1e-3)
+
+
+def test_at_guidance_1_the_page_says_that_there_is_none():
+    result = painted(settings=replace(FEW, guidance=1.0))
+    found: Any = SimpleNamespace(result=result)
+    seen = inside.look_inside(result.hints, result.settings)
+    assert "there is no guidance" in controlnet_inside._guidance(found, seen)
+    assert "ε = ε_c" in controlnet_inside._step(found, seen)
+
+
+def test_a_unions_zero_convolutions_are_not_asked_for():
+    with pytest.raises(InputError, match="no plain copy"):
+        inside.zero_convolution(ring(), replace(FEW, model="sdxl-union"))
+    assert "no plain copy" in controlnet_inside._zero("This is no plain copy.")
+
+
+def test_sweeps_and_insides_are_those_with_the_lora(monkeypatch: pytest.MonkeyPatch):
+    used: list[Path] = []
+
+    @contextmanager
+    def with_lora(pipeline: Any, file: Path, scale: float) -> Iterator[Any]:
+        used.append(file)
+        yield pipeline
+
+    for module in (inner, inside):
+        monkeypatch.setattr(module, "with_lora", with_lora)
+    style = Path("style.safetensors")
+    list(sweep([ring()], FEW, ("scale", (0.0, 1.0)), lora=style))
+    inside.look_inside([ring()], FEW, lora=style)
+    assert used == [style] * 3
 
 
 def test_looking_changes_nothing():
@@ -255,6 +391,37 @@ def test_strokes_are_drawn_over_the_map_and_a_drawing_needs_some():
         source(SourceSettings(control_source="picture"))
 
 
+def test_a_drawing_is_compared_under_each_kind():
+    strokes = np.zeros((384, 384, 4), np.uint8)
+    strokes[100:106, 40:340] = 255
+    where, plain = SourceSettings(control_source="drawing"), replace(FEW, baseline=False)
+    found = list(compare(where, ("edges", "soft"), HintSettings(), plain, Given(strokes=strokes)))
+    assert [one.name for one in found] == ["Edges", "Soft edges"]
+    assert all(math.isnan(one.scores["without"]) for one in found)
+
+
+def test_a_scenes_colours_have_as_many_cells_as_asked_for():
+    where, how = SourceSettings(), HintSettings(kind="colours")
+    found = source(where)
+    made = [hint_of(found, where, replace(how, cells=cells)).map for cells in (2, 8)]
+    few, many = (len(np.unique(map.reshape(-1, 3), axis=0)) for map in made)
+    assert few <= 4 < many <= 64
+
+
+def test_a_network_that_would_be_fetched_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime, "offline", lambda: False)
+    monkeypatch.delenv("SIGHTLINE_MODELS", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    where = SourceSettings(control_source="picture")
+    photo = Given(np.full((40, 60, 3), 90, np.uint8))
+    found, depth = source(where, photo), HintSettings(kind="depth")
+    assert "fetched" in lacking(found, where, depth, photo)
+    assert "fetched" in lacking(found, where, replace(depth, kind="pose"), photo)
+    assert not lacking(found, where, HintSettings(), photo)
+    assert not lacking(found, where, depth, replace(photo, depth=np.ones((40, 60))))
+    assert not lacking(source(SourceSettings()), SourceSettings(), depth)
+
+
 def test_a_sweep_is_a_grid_and_scale_0_is_the_same_for_every_start():
     cells = list(sweep([ring()], FEW, ("scale", (0.0, 1.0)), ("start", (0.0, 0.5))))
     assert [(c.row, c.column) for c in cells] == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -268,10 +435,23 @@ def test_a_sweep_is_a_grid_and_scale_0_is_the_same_for_every_start():
         list(sweep([ring()], FEW, ("seed", range(40))))
 
 
+def test_a_sweep_sets_both_at_once():
+    late = replace(FEW, start=0.5)
+    (cell,) = sweep([ring()], late, ("start", (0.0,)), ("end", (0.4,)))
+    early = painted(settings=replace(FEW, end=0.4, baseline=False))
+    np.testing.assert_array_equal(cell.image, early.images[0])
+
+
 def test_maps_that_do_not_fit_are_refused_in_words():
     photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     with pytest.raises(InputError, match="doesn't look like edges"):
         painted(Hint(photo, "edges"))
+    with pytest.raises(InputError, match="doesn't look like edges"):
+        painted(Hint(photo, "map"))
+    with pytest.raises(InputError, match="at most 50 steps"):
+        painted(settings=replace(FEW, scheduler="lcm", steps=51))
+    with pytest.raises(InputError, match="LCM LoRA was made for"):
+        list(generate(ring(), FEW, lora=Path("lcm")))
     with pytest.raises(InputError, match="no control 'pose'"):
         painted(Hint(ring().map, "pose"))
     with pytest.raises(InputError, match="covers no step"):

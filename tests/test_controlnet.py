@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 
-from core.control import ControlSettings, HintSettings
-from core.control.run import Given, Painted, SourceSettings, hint_of, run, source
+from core.control import ControlSettings, HintSettings, Step
+from core.control.run import Given, Painted, SourceSettings, compared, hint_of, run, source
 from core.control.scoring import named
+from core.control.sweep import Cell
 from core.diffusion import reader, world
 from core.diffusion.card import SHIPPED, card
 from core.diffusion.measure import measured
 from core.diffusion.train import PICTURES
 from core.images import load
 from core.types import InputError
+from demos import controlnet, markup
 from demos import controlnet_panels as panels
-from demos import markup
 
 ROOT = Path(__file__).parents[1]
+SOMEBODY: Any = SimpleNamespace(session_hash="a page")
+
+
+def values(*changed: Any) -> list[Any]:
+    """What the tab's controls hold, with these settings instead of the defaults."""
+    given = {type(one): one for one in changed}
+    return [v for kind in controlnet.KINDS for v in vars(given.get(kind, kind())).values()]
+
+
+def handler(name: str, run: Any = run) -> Any:
+    """The tab's handler of that name."""
+    with gr.Blocks() as page:
+        controlnet.build(run)
+    found = (f for f in page.fns.values() if name in (f.api_name, getattr(f.fn, "__name__", "")))
+    return next(found)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +137,56 @@ def test_scores_name_every_thing_of_the_prompt(painted: Painted):
     text = panels.score_text(painted)
     for one in seen:
         assert f"{one.look.colour} {one.look.shape}" in text
+
+
+def test_pictures_of_big_models_are_not_read(painted: Painted):
+    settings = replace(painted.result.settings, model="sd15")
+    other = replace(painted, result=replace(painted.result, settings=settings))
+    assert "only pictures of tiny-sd can be read" in panels.score_text(other)
+    assert math.isnan(compared(other).scores["words"])
+    assert not math.isnan(compared(painted).scores["words"])
+
+
+def test_previews_leave_the_result_as_it_is(painted: Painted):
+    guess = painted.result.images
+
+    def fake(*settings: Any, progress: Any) -> Iterator[Step | Painted]:
+        yield Step(1, 2, 0.1, guess, True, 900)
+        yield painted
+
+    paint = handler("controlnet", fake)
+    told = list(paint.fn(SOMEBODY, None, None, (), False, None, *values()))
+    preview = next(one for one in told if any("Step 1 of 2" in str(v) for v in one.values()))
+    last = told[-1]
+    assert len(preview) == 1 and [last[place] for place in preview] == [""]
+
+
+def test_a_drawing_stays_while_the_picture_does():
+    draw = handler("draw_map")
+    editor, drawn_for = draw.inputs[1:3]
+    drawn = {"layers": [np.zeros((384, 384, 4), np.uint8)]}
+    first = draw.fn(SOMEBODY, None, None, None, *values())
+    assert first[editor]["layers"] == []
+    soft = values(HintSettings(kind="soft"))
+    again = draw.fn(SOMEBODY, None, drawn, first[drawn_for], *soft)
+    assert again[editor]["layers"] is drawn["layers"]
+    other = values(SourceSettings(control_scene=3))
+    assert draw.fn(SOMEBODY, None, drawn, first[drawn_for], *other)[editor]["layers"] == []
+
+
+def test_showing_a_map_fetches_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(controlnet, "lacking", lambda *args: "It is fetched at first use.")
+    monkeypatch.setattr(controlnet, "hint_of", pytest.fail)
+    draw = handler("draw_map")
+    status, editor, _ = draw.outputs
+    told = draw.fn(SOMEBODY, None, None, None, *values(HintSettings(kind="pose")))
+    assert "fetched at first use" in told[status] and told[editor] is None
+
+
+def test_a_prompt_of_a_sweep_cannot_leave_its_attribute():
+    cell = Cell(0, 0, np.zeros((8, 8, 3), np.uint8), 0.5)
+    text = panels._grid("prompt", ('a "red" <ball>',), "seed", (), (cell,))
+    assert 'alt=" a &quot;red&quot; &lt;ball&gt;"' in text
 
 
 def test_the_film_ends_in_the_pictures(painted: Painted):

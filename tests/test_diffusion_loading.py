@@ -20,6 +20,7 @@ import pytest
 
 from core import models
 from core.control import ControlResult, ControlSettings, Hint, generate, types
+from core.control.inspect import look_inside
 from core.control.painting import decoded
 from core.diffusion import MODELS, load, loading, nets
 from core.diffusion.loading import missing, parts, scheduler, with_lora
@@ -407,7 +408,7 @@ def test_tables_agree() -> None:
 @pytest.mark.parametrize(
     ("key", "kinds"),
     [("sd15", ("edges",)), ("sd15", ("edges", "depth")), ("sdxl-union", ("edges",)),
-     ("sdxl-union", ("edges", "depth")), ("z-image", ("edges",))],
+     ("sdxl-union", ("edges", "depth")), ("z-image", ("edges",)), ("z-image", ("depth",))],
 )  # fmt: skip
 def test_the_tab_paints_with_big_models(key: str, kinds: tuple[str, ...]) -> None:
     line, ramp = np.zeros((2, 64, 64, 3), np.uint8)
@@ -423,6 +424,17 @@ def test_the_tab_paints_with_big_models(key: str, kinds: tuple[str, ...]) -> Non
     assert np.abs(last.astype(int) - result.images).max() <= 2
     told = any("schedule" in note for note in result.notes)
     assert told == (key == "z-image")
+    assert tuple(hint.kind for hint in result.hints) == kinds
+    np.testing.assert_array_equal(result.hints[0].map, hints[0].map)  # a ramp's tones are kept
+
+
+def test_a_union_can_be_looked_into() -> None:
+    line = np.zeros((64, 64, 3), np.uint8)
+    line[20:22] = 255
+    settings = ControlSettings(model="sdxl-union", prompt="a red ball", steps=2, size_px=64)
+    seen = look_inside([Hint(line, "edges")], settings)
+    np.testing.assert_allclose(seen.attention.sum(0) + seen.padding, 1, atol=1e-4)
+    assert all(len(one.norm) == 2 for one in seen.residuals)
 
 
 # ---------------------------------------------------------------- schedulers, LoRA

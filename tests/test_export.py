@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from core import matching
+from core import figures, matching
+from core.control import ControlSettings
 from core.images import digest
 from core.images import load as load_image
 from core.matching import export
@@ -19,7 +20,7 @@ from core.matching.inspect import DECISIONS, decisions
 from core.matching.pairs import PairSettings
 from core.matching.run import Run, run, scored
 from core.matching.types import GeometrySettings, MatchSettings
-from core.recipe import from_link, read_png
+from core.recipe import Recipe, from_link, read_png
 from demos.matching_panels import write_files
 
 ROOT = Path(__file__).parents[1]
@@ -231,6 +232,16 @@ def test_a_judged_result_carries_its_new_settings(judged):
         assert restored[0] == next(
             s for s in result.recipe.settings if isinstance(s, PairSettings)
         )  # fmt: skip
+
+
+def test_a_prompt_with_dollars_is_no_formula(tmp_path: Path):
+    words = r"a ball for $\frac{$ or 5$"
+    recipe = Recipe("controlnet", "", (ControlSettings(prompt=words),))
+    image = np.zeros((20, 30, 3), np.uint8)
+    files = figures.save(
+        figures.picture_figure([(words, image)], words, recipe), tmp_path, "figure", recipe
+    )
+    assert [file.suffix for file in files] == [".png", ".svg", ".pdf"]
 
 
 # ---------------------------------------------------------------- data

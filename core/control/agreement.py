@@ -17,7 +17,7 @@ import numpy as np
 
 from core.control.fitting import INK, LINES, fitted
 from core.control.hints import hint as hint_of
-from core.control.hints import is_drawing
+from core.control.hints import is_drawing, networks
 from core.control.types import Hint, HintSettings
 from core.images import as_rgb
 from core.models import missing
@@ -120,7 +120,7 @@ def agreement(
         if kind == "depth":
             return _depth_score(seen.depth, wanted)
         return mean_iou(seen.labels, regions(wanted))
-    if kind in _needs() and missing(_needs()[kind]):
+    if any(missing(spec) for spec in networks(kind)[:1]):
         return math.nan
     made = hint_of(image, replace(settings, kind=kind))
     found = fitted(made.map, kind, width, height)
@@ -171,16 +171,6 @@ def _depth_score(found: np.ndarray, wanted: np.ndarray) -> float:
     """Black is what isn't there, as behind a scene's last thing."""
     value = rank_correlation(found, wanted[..., 0], wanted[..., 0] > 0)
     return value if math.isnan(value) else max(0.0, value)
-
-
-def _needs() -> dict:
-    """The network without which a kind can't be read from a picture."""
-    from core.control.hub_maps import MODELS
-    from core.stereo.mono import MODELS as MONO
-
-    depth = MONO["depth-anything"]
-    networks = {"segmentation": MODELS["upernet"], "pose": MODELS["vitpose"]}
-    return networks | {"depth": depth, "normals": depth}
 
 
 def _tolerance(image: np.ndarray) -> float:

@@ -18,12 +18,16 @@ from core.control import hub_maps, lines, relief
 from core.control.fitting import check, fitted
 from core.control.types import Hint, HintSettings
 from core.images import as_rgb, fit
+from core.models import ModelSpec
 from core.types import Camera, InputError, Progress, silent
 
 if TYPE_CHECKING:
     from core.scenes.render import SceneView
 
-__all__ = ["EXACT", "OFFLINE", "all_hints", "check", "fitted", "hint", "is_drawing", "scene_hints"]
+__all__ = [
+    "EXACT", "OFFLINE", "all_hints", "check", "exact_hints", "fitted", "hint", "is_drawing",
+    "networks", "scene_hints",
+]  # fmt: skip
 
 EXACT = ("edges", "depth", "segmentation", "normals")  # what a rendered scene knows
 OFFLINE = ("edges", "soft", "scribble", "lineart", "lines", "colours", "tile", "map")
@@ -58,7 +62,7 @@ def hint(
                 "Use the scene's own picture."
             )
         if settings.kind in EXACT:
-            return _exact(*scene)[settings.kind]
+            return exact_hints(*scene)[settings.kind]
     rgb, factors = fit(as_rgb(image), MAX_SIDE_PX)
     if settings.kind in ("depth", "normals"):
         made = _relief(rgb, settings.kind, depth, inverse, progress)
@@ -91,12 +95,12 @@ def scene_hints(
 ) -> dict[str, Hint]:
     """Every map of a rendered scene, by kind: exact ones from its truth, the rest from its
     picture."""
-    return {kind: h for kind, h in all_hints(view.rgb, settings).items() if kind != "map"} | _exact(
-        view, camera
-    )
+    found = {kind: h for kind, h in all_hints(view.rgb, settings).items() if kind != "map"}
+    return found | exact_hints(view, camera)
 
 
-def _exact(view: SceneView, camera: Camera) -> dict[str, Hint]:
+def exact_hints(view: SceneView, camera: Camera) -> dict[str, Hint]:
+    """The maps of a rendered scene that its truth tells, those of EXACT, by kind."""
     from core.scenes.control import maps
 
     made = maps(view, camera)
@@ -107,6 +111,17 @@ def _exact(view: SceneView, camera: Camera) -> dict[str, Hint]:
         kind: Hint(array if array.ndim == 3 else _rgb(array), kind, True, note)
         for kind, array in (grey | colour).items()
     }
+
+
+def networks(kind: str) -> tuple[ModelSpec, ...]:
+    """The networks that find a map of this kind in a photo. Without the first there is none; the
+    second makes it better."""
+    from core.stereo.mono import MODELS as MONO
+
+    if kind in ("depth", "normals"):
+        return (MONO["depth-anything"],)
+    keys = {"segmentation": ("upernet",), "pose": ("vitpose", "rt-detr")}
+    return tuple(hub_maps.MODELS[key] for key in keys.get(kind, ()))
 
 
 # ---------------------------------------------------------------- one kind each

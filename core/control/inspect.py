@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ import numpy as np
 from core.control.painting import Painter
 from core.control.types import ControlSettings, Hint
 from core.diffusion import load
-from core.diffusion.models import DISTILLED
+from core.diffusion.loading import with_lora
+from core.diffusion.models import DISTILLED, UNIONS
 from core.diffusion.nets import library
 from core.types import InputError, Progress, silent
 
@@ -91,10 +93,15 @@ class Recorder:
 
 
 def look_inside(
-    hints: Sequence[Hint], settings: ControlSettings, progress: Progress = silent
+    hints: Sequence[Hint],
+    settings: ControlSettings,
+    progress: Progress = silent,
+    *,
+    lora: Path | None = None,
 ) -> Inside:
     """Run the pass with control once more and write down what happens. `hints` as the result has
-    them, in the model's own size. Takes longer than the pass itself."""
+    them, in the model's own size; lora as `generate` takes it. Takes longer than the pass itself.
+    Raises InputError for a model without a U-Net."""
     import torch
 
     if settings.model in DISTILLED:
@@ -104,8 +111,10 @@ def look_inside(
     pipeline = load(settings.model, tuple(hint.kind for hint in hints))
     notes = _Notes(pipeline, settings)
     with ExitStack() as hooks:
+        if lora:
+            hooks.enter_context(with_lora(pipeline, lora, settings.lora_scale))
         notes.listen(hooks)
-        run = Painter(pipeline, settings, hints, progress).run(controlled=True)
+        run = Painter(pipeline, settings, hints, progress, notes.forget).run(controlled=True)
         try:
             while True:
                 next(run)
@@ -134,6 +143,10 @@ class _Notes:
     def __init__(self, pipeline: Any, settings: ControlSettings):
         self.pipeline, self.settings = pipeline, settings
         self.guides = settings.guidance > 1
+        self.forget()
+
+    def forget(self, why: str = "") -> None:
+        """Begin with nothing, as when the picture is painted again."""
         self.sums: dict[int, Any] = {}  # by tokens' places a side: sum of weights (T, places)
         self.counts: dict[int, int] = {}
         self.added: list[list[Any]] = []  # per step, per block: (C, h, w) of the first picture
@@ -171,7 +184,8 @@ class _Notes:
         down, middle = told if isinstance(told, tuple) else (
             told.down_block_res_samples, told.mid_block_res_sample
         )  # fmt: skip
-        self.added.append([x[-1].float().cpu() for x in (*down, middle)])
+        first = -self.settings.images  # those with words come last
+        self.added.append([x[first].float().cpu() for x in (*down, middle)])
 
     def _noise(self, net: Any, given: Any, named: Any, told: Any) -> None:
         noise = (told[0] if isinstance(told, tuple) else told.sample).float().cpu()
@@ -188,14 +202,11 @@ class _Notes:
         """(T, h, w): of all layers, brought to the finest one's places."""
         import torch
 
-        hint_h, hint_w = self.steps[0][0].shape[-2:]
-        most = max(self.sums)
-        shrink = round((hint_h * hint_w / most) ** 0.5)
-        height, width = -(-hint_h // shrink), -(-hint_w // shrink)
+        latent_h, latent_w = self.steps[0][0].shape[-2:]
+        height, width = grid_of(latent_h, latent_w, max(self.sums))
         whole = torch.zeros(next(iter(self.sums.values())).shape[0], height, width)
         for places, total in self.sums.items():
-            shrink = (hint_h * hint_w / places) ** 0.5
-            grid = total.reshape(-1, round(hint_h / shrink), round(hint_w / shrink))
+            grid = total.reshape(-1, *grid_of(latent_h, latent_w, places))
             whole += torch.nn.functional.interpolate(
                 grid[None], (height, width), mode="bilinear", align_corners=False
             )[0]
@@ -239,6 +250,14 @@ class _Notes:
         )  # fmt: skip
 
 
+def grid_of(height: int, width: int, places: int) -> tuple[int, int]:
+    """The sides of the layer with so many places, from the latent's: a U-Net halves them and
+    rounds up."""
+    while height * width > places:
+        height, width = -(-height // 2), -(-width // 2)
+    return height, width
+
+
 @dataclass(frozen=True)
 class ZeroConvolution:
     """How much a control adds, by block (root mean square): untrained, which is exactly nothing, and
@@ -251,9 +270,14 @@ class ZeroConvolution:
 
 def zero_convolution(hint: Hint, settings: ControlSettings) -> ZeroConvolution:
     """Ask an untrained copy of the U-Net's first half and the trained one with the same map, the
-    same noise and no words."""
+    same noise and no words. Raises InputError for a union, which isn't a copy of a first half."""
     import torch
 
+    if settings.model in UNIONS:
+        raise InputError(
+            "One net for many kinds of control is no plain copy of the U-Net's first half, so "
+            "there is no untrained one to ask. Choose tiny-sd or Stable Diffusion 1.5 to see it."
+        )
     pipeline = load(settings.model, (hint.kind,))
     unet, trained = pipeline.unet, pipeline.controlnet
     channels = tuple(trained.config.conditioning_embedding_out_channels)

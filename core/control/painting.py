@@ -6,6 +6,7 @@ latent; what it looks like is decoded when somebody looks, so that following cos
 
 from __future__ import annotations
 
+import functools
 import inspect
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,13 +22,16 @@ from core.control.types import ControlResult, ControlSettings, Film, Hint, Step
 from core.diffusion import MODELS, load
 from core.diffusion.loading import parts, scheduler, with_lora
 from core.diffusion.models import CONTROLS, DISTILLED, UNIONS
+from core.diffusion.rescue import rescued
 from core.diffusion.stepwise import estimate, stepwise
 from core.images import digest
+from core.models import ModelSpec
 from core.recipe import Recipe
 from core.runtime import stage
 from core.types import InputError, Progress, silent
 
 TRANSFORMER_PX = 1024  # longer side of a picture, where the model doesn't say
+LCM_STEPS = 50  # of the teacher that the LCM scheduler skips through
 SHOW_S = 1.0  # between previews; the first comes after as long, so that quick work isn't slowed
 
 Scorer = Callable[[np.ndarray, Hint], float]
@@ -46,46 +50,70 @@ def generate(
 
     ControlNet: Zhang et al., ICCV 2023. lora is a .safetensors file with a low-rank change of the
     U-Net, added by settings.lora_scale (Hu et al. 2021). agreement scores a picture (H, W, 3) against a hint, None
-    leaves it out. Raises InputError for a map, size or prompt that doesn't fit, Unavailable if the
-    model isn't here.
+    leaves it out. Raises InputError for a map, size, prompt, LoRA or number of steps that doesn't
+    fit, Unavailable if the model isn't here or runs out of memory.
     """
     from core.control.scoring import agreement_by
 
     hints = (hint,) if isinstance(hint, Hint) else tuple(hint)
     if not hints:
         raise InputError("No control map was given. Make one first.")
-    began = time.perf_counter()
     progress(0.0, desc=f"loading {settings.model}")
     kinds = tuple(one.kind for one in hints)
     parts(settings.model, kinds)  # does the model know these controls at all?
+    _check(settings, lora)
     for one in hints:
-        check(one)
+        check(one, kind_seen(settings.model, one.kind) if one.kind == "map" else "")
     pipeline = load(settings.model, kinds, progress=stage(progress, 0.0, 0.1))
+    began = time.perf_counter()
     width, height = size_of(pipeline, settings, hints[0])
     seen = tuple(as_seen(settings.model, one, width, height) for one in hints)
-    painter = Painter(pipeline, settings, seen, progress)
+    notes = notes_of(pipeline, settings)
+    painter = Painter(pipeline, settings, seen, progress, notes.append)
     baseline = baseline_film = None
     with with_lora(pipeline, lora, settings.lora_scale) if lora else nullcontext():
         images, film = yield from painter.run(controlled=True)
         if settings.baseline:
             baseline, baseline_film = yield from painter.run(controlled=False)
+    seconds = time.perf_counter() - began
     score = agreement or agreement_by(settings.model)
     yield ControlResult(
         settings,
         images, baseline, film, baseline_film, seen,
         tuple(score(image, seen[0]) for image in images),
         tuple(score(image, seen[0]) for image in (baseline if baseline is not None else ())),
-        time.perf_counter() - began,
+        seconds,
         recipe_of(hints, settings, lora),
-        tuple(notes_of(pipeline, settings)),
+        tuple(dict.fromkeys(notes)),  # both passes may tell the same
     )  # fmt: skip
 
 
+def _check(settings: ControlSettings, lora: Path | None) -> None:
+    """Raise InputError for what the model would refuse once it is loaded."""
+    free = settings.model not in DISTILLED  # the others leave the scheduler unread
+    if free and settings.scheduler == "lcm" and settings.steps > LCM_STEPS:
+        raise InputError(
+            f"LCM takes at most {LCM_STEPS} steps, and {settings.steps} are asked for. Take 4 to 8, "
+            "or another scheduler."
+        )
+    if lora == Path("lcm") and settings.model != "sd15":
+        raise InputError(
+            "The LCM LoRA was made for Stable Diffusion 1.5 alone. Choose that model, or paint "
+            "without the LoRA."
+        )
+
+
+def kind_seen(model: str, kind: str) -> str:
+    """The kind of map that the model's net for this kind was trained on: lines of all kinds are
+    edges to a net that knows edges alone. A union knows each kind as what it is."""
+    control = CONTROLS[model].get(kind)
+    known = isinstance(control, ModelSpec) and control == CONTROLS[model].get("edges")
+    return "edges" if known else kind
+
+
 def as_seen(model: str, hint: Hint, width: int, height: int) -> Hint:
-    """The hint as the net sees it: in its size, and lines of any kind as the edges that a net knows
-    which was trained on edges alone."""
-    control = CONTROLS[model].get(hint.kind)
-    kind = "edges" if control == CONTROLS[model].get("edges") else hint.kind
+    """The hint as the net sees it: in its size, and of a kind that it knows."""
+    kind = kind_seen(model, hint.kind)
     return replace(hint, map=fitted(hint.map, kind, width, height), kind=kind)
 
 
@@ -110,6 +138,11 @@ def notes_of(pipeline: Any, settings: ControlSettings) -> list[str]:
         found.append(
             f"{title} has one schedule and paints without guidance: both are left as they are."
         )
+    elif not _controlled_steps(settings):
+        found.append(
+            f"From {settings.start:g} until {settings.end:g} lies no whole step of "
+            f"{settings.steps}: nothing was controlled. Widen the range, or take more steps."
+        )
     ids = tokenizer(settings.prompt, truncation=False, verbose=False).input_ids
     most = tokenizer.model_max_length
     if len(ids) > most:
@@ -127,14 +160,22 @@ def notes_of(pipeline: Any, settings: ControlSettings) -> list[str]:
     return found
 
 
+def _controlled_steps(settings: ControlSettings) -> int:
+    """How many steps lie wholly between the control's start and end, as diffusers counts them."""
+    n = settings.steps
+    return sum(k / n >= settings.start and (k + 1) / n <= settings.end for k in range(n))
+
+
 class Painter:
-    """A pipeline with its settings, run with control and without."""
+    """A pipeline with its settings, run with control and without. note is told when a picture came
+    out as NaN, just before it is painted again."""
 
     def __init__(
-        self, pipeline: Any, settings: ControlSettings, hints: Sequence[Hint], progress: Progress
-    ):
+        self, pipeline: Any, settings: ControlSettings, hints: Sequence[Hint], progress: Progress,
+        note: Callable[[str], object],
+    ):  # fmt: skip
         self.pipeline, self.settings, self.hints = pipeline, settings, hints
-        self.progress = progress
+        self.progress, self.note = progress, note
         self.height, self.width = hints[0].map.shape[:2]
         passes = 1 + settings.baseline
         self.total = passes * settings.steps
@@ -178,10 +219,15 @@ class Painter:
         pipeline = self.pipeline if controlled else load(self.settings.model, task="text")
         if self.settings.model not in DISTILLED:
             pipeline.scheduler = scheduler(self.settings.scheduler, pipeline.scheduler.config)
-        guesses, times = [], []
+        guesses, times, begun = [], [], self.done
         own_step = pipeline.scheduler.step
 
         def paint(tell: Callable[[Step], None]) -> np.ndarray:
+            guesses.clear()
+            times.clear()
+            self.done = begun
+
+            @functools.wraps(own_step)  # diffusers reads in its signature what a step takes
             def step(output: Any, t: Any, sample: Any, *args: Any, **named: Any) -> Any:
                 guesses.append(estimate(pipeline.scheduler, output, t, sample))
                 times.append(int(t))
@@ -195,9 +241,12 @@ class Painter:
 
             pipeline.scheduler.step = step
             with torch.inference_mode():
-                return pipeline(**self.arguments(pipeline, controlled)).images
+                return np.asarray(pipeline(**self.arguments(pipeline, controlled)).images)
 
-        images = yield from stepwise(paint)
+        title = MODELS[self.settings.model].title
+        images = yield from rescued(
+            pipeline, lambda: stepwise(paint), title, "tiny-sd works without it", self.note
+        )
         kept = torch.stack(guesses).half().cpu().numpy()
         return _bytes(images), Film(kept, np.array(times))
 
@@ -220,7 +269,7 @@ def decoded(pipeline: Any, latents: Any) -> np.ndarray:
     with torch.inference_mode():
         x = torch.as_tensor(latents).to(net.device, net.dtype) / net.config.scaling_factor
         x = x + (net.config.get("shift_factor") or 0)
-        rgb = net.decode(x).sample.float()
+        rgb = net.decode(x).sample.float().nan_to_num(0.0)  # NaN is grey
     return _bytes((rgb / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy())
 
 

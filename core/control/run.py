@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from core.control.hints import hint, scene_hints
+from core import runtime
+from core.control.hints import exact_hints, hint, networks
 from core.control.painting import generate
 from core.control.scoring import named, share
 from core.control.types import KINDS, ControlResult, ControlSettings, Hint, HintSettings, Step
 from core.diffusion import world
 from core.diffusion.loading import parts
 from core.images import as_rgb
+from core.models import missing
 from core.runtime import stage
 from core.scenes import prompt, render
 from core.types import Compared, InputError, Progress, Settings, setting, silent
@@ -90,7 +92,7 @@ def source(settings: SourceSettings, given: Given = Given()) -> Source:
         scene = world.scene(seed)
         camera = world.camera(scene)
         view = render(scene, camera)
-        return Source(view.rgb, prompt(scene, 0), scene_hints(view, camera))
+        return Source(view.rgb, prompt(scene, 0), exact_hints(view, camera))
     if settings.control_source == "drawing":
         return Source(np.zeros((EDITED_PX, EDITED_PX, 3), np.uint8), "", {})
     if settings.control_source == "stereo" and given.depth is None:
@@ -126,6 +128,18 @@ def hint_of(
         return found
     drawn = _drawn_over(found.map, given.strokes)
     return replace(found, map=drawn, exact=False, note="Changed by hand.")
+
+
+def lacking(
+    of: Source, source_settings: SourceSettings, settings: HintSettings, given: Given = Given()
+) -> str:
+    """The network that `hint_of` would fetch for this map, in a sentence; "" if it fetches none."""
+    handed_in = source_settings.control_source in ("drawing", "map") or (
+        given.depth is not None and settings.kind in ("depth", "normals")
+    )
+    if handed_in or settings.kind in of.exact or runtime.offline():
+        return ""
+    return next(filter(None, map(missing, networks(settings.kind))), "")
 
 
 def for_drawing(map: np.ndarray) -> np.ndarray:
@@ -179,8 +193,10 @@ def compare(
     given: Given = Given(),
     progress: Progress = silent,
 ) -> Iterator[Compared]:
-    """The same picture, prompt and noise under each kind of control."""
-    given = replace(given, strokes=None)  # they were drawn on one map
+    """The same picture, prompt and noise under each kind of control. Strokes count where there is
+    nothing else; over a map they were drawn for that map alone."""
+    if source_settings.control_source != "drawing":
+        given = replace(given, strokes=None)
     for k, kind in enumerate(kinds):
         part = stage(progress, k / len(kinds), (k + 1) / len(kinds))
         chosen = replace(hint_settings, kind=kind)
@@ -192,7 +208,7 @@ def compare(
 def compared(painted: Painted, step: int = 1, total: int = 1) -> Compared:
     """A result as one column of the comparison: the step-th of total."""
     result = painted.result
-    seen = named(result.images[0], result.settings.prompt)
+    seen = named(result.images[0], result.settings.prompt, result.settings.model)
     scores = {
         "agreement": share(result.agreement), "without": share(result.baseline_agreement),
         "words": share(tuple(float(one.shape) for one in seen)) if seen else math.nan,

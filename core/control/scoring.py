@@ -52,8 +52,11 @@ class Named:
     shape: bool
 
 
-def named(image: np.ndarray, prompt: str) -> tuple[Named, ...] | None:
-    """What of a prompt is in a picture of the small world; None for a prompt in other words."""
+def named(image: np.ndarray, prompt: str, model: str = "tiny-sd") -> tuple[Named, ...] | None:
+    """What of a prompt is in a picture of the small world; None for a prompt in other words, and
+    for the picture of another model, which the small world's reader can't read."""
+    if model != "tiny-sd":
+        return None
     try:
         still = parse_prompt(prompt)
     except InputError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -59,9 +60,11 @@ def sweep(
     across: tuple[str, Sequence],
     down: tuple[str, Sequence] = ("seed", ()),
     progress: Progress = silent,
+    *,
+    lora: Path | None = None,
 ) -> Iterator[Cell]:
     """A picture for each pair of values, row by row. across, down: a setting of AXES and its values;
-    an empty second one gives a single row. Raises InputError for a grid of more than MOST."""
+    an empty second one gives a single row; lora as `generate` takes it. Raises InputError for a grid of more than MOST."""
     (x, along), (y, below) = across, down
     rows = below or (getattr(settings, y),)
     if x == y and below:
@@ -72,8 +75,8 @@ def sweep(
     total = len(along) * len(rows)
     for k in range(total):
         row, column = divmod(k, len(along))
-        one = replace(plain, **{y: rows[row]})
-        one = replace(one, **{x: along[column]})
-        for event in generate(hints, one, stage(progress, k / total, (k + 1) / total)):
+        one = replace(plain, **{y: rows[row], x: along[column]})
+        part = stage(progress, k / total, (k + 1) / total)
+        for event in generate(hints, one, part, lora=lora):
             if isinstance(event, ControlResult):
                 yield Cell(row, column, event.images[0], event.agreement[0])

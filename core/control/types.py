@@ -167,7 +167,7 @@ class Film:
 class ControlResult:
     """settings as they were used; images (N, H, W, 3) uint8; baseline the same without control, or None; film of both;
     hints as the nets saw them; agreement with the first hint of each picture, in [0, 1], NaN
-    where it can't be measured; seconds it took; notes: sentences for the person."""
+    where it can't be measured; seconds that both passes took; notes: sentences for the person."""
 
     settings: ControlSettings
     images: np.ndarray

@@ -8,10 +8,10 @@ diffusers' own pipelines, on the part of the picture around the hole, at the mod
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,13 @@ from core.control.painting import SHOW_S, notes_of
 from core.control.types import ControlSettings
 from core.diffusion import MODELS, load
 from core.diffusion.nets import FACTOR
+from core.diffusion.rescue import rescued
 from core.diffusion.stepwise import estimate, stepwise
 from core.diffusion.world import SIZE
 from core.inpainting.repaint import MULTIPLE, Frame, places, repaint
 from core.inpainting.types import InpaintSettings, InpaintStep
 from core.runtime import stage
-from core.types import InputError, Progress, Unavailable, silent
+from core.types import Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -165,26 +166,9 @@ class _Painter:
         return given | manner.more
 
     def run(self, note: Note) -> Generator[InpaintStep, None, np.ndarray]:
-        """The painted part, (height, width, 3) uint8. What half precision turned into NaN is
-        painted again in float32."""
-        import torch
-
-        try:
-            made = yield from self._followed()
-            if not np.isfinite(made).all() and _dtype(self.pipeline) != torch.float32:
-                note("In half precision the picture came out as no number: painted in float32.")
-                with _in_float32(self.pipeline):
-                    made = yield from self._followed()
-        except torch.OutOfMemoryError as error:
-            raise Unavailable(
-                f"{MODELS[self.settings.method].title} ran out of GPU memory. Close what else uses "
-                "the GPU, or choose a smaller model. The patch method works without it."
-            ) from error
-        if not np.isfinite(made).all():
-            raise InputError(
-                "The model painted no picture, only numbers without value. Take fewer steps, less "
-                "guidance or another seed."
-            )
+        """The painted part, (height, width, 3) uint8."""
+        title, instead = MODELS[self.settings.method].title, "The patch method works without it"
+        made = yield from rescued(self.pipeline, self._followed, title, instead, note)
         return (made * 255).round().astype(np.uint8)
 
     def _followed(self) -> Generator[InpaintStep, None, np.ndarray]:
@@ -195,6 +179,7 @@ class _Painter:
         own_step, self.done = scheduler.step, 0
 
         def work(tell: Callable[[InpaintStep], None]) -> np.ndarray:
+            @functools.wraps(own_step)  # diffusers reads in its signature what a step takes
             def step(output: Any, t: Any, sample: Any, *args: Any, **named: Any) -> Any:
                 self.latest = _guess(scheduler, output, t, sample)
                 moved = own_step(output, t, sample, *args, **named)
@@ -273,31 +258,6 @@ def _guess(scheduler: Any, output: Tensor, t: Any, sample: Tensor) -> Tensor:
         index = (scheduler.timesteps == t).nonzero()[0].item()
         return sample - scheduler.sigmas[index].to(sample) * output
     return estimate(scheduler, output[:, : sample.shape[1]], t, sample)
-
-
-def _nets(pipeline: Any) -> list[Any]:
-    import torch
-
-    return [net for net in pipeline.components.values() if isinstance(net, torch.nn.Module)]
-
-
-def _dtype(pipeline: Any) -> Any:
-    return next(_nets(pipeline)[0].parameters()).dtype
-
-
-@contextmanager
-def _in_float32(pipeline: Any) -> Generator[None, None, None]:
-    """The networks in float32, and afterwards as they were: the pool hands them to others too."""
-    import torch
-
-    before = [(net, next(net.parameters()).dtype) for net in _nets(pipeline)]
-    try:
-        for net, _ in before:
-            net.to(torch.float32)
-        yield
-    finally:
-        for net, dtype in before:
-            net.to(dtype)
 
 
 def _bytes(rgb: Tensor) -> np.ndarray:

@@ -98,6 +98,16 @@ def test_what_is_drawn_steers(page):
     page.locator(".headline .note", has_text="Changed by hand.").wait_for()
 
 
+def test_a_drawing_outlives_its_map(page):
+    assert not page.get_by_text("Weak edge").first.is_visible()  # a scene's edges are exact
+    page.get_by_label("Control", exact=True).first.click()
+    page.get_by_role("option", name="Soft edges").click()
+    page.wait_for_timeout(2000)
+    page.locator("#controlnet-now").click()
+    page.locator(".headline", has_text="Agreement with the soft edges").first.wait_for()
+    assert page.locator(".headline .note", has_text="Changed by hand.").count() == 1
+
+
 def test_what_the_model_cannot_do_is_a_sentence(url, open_page):
     page = open_page(url + "?tab=controlnet&kind=pose", height=1400)
     told = re.compile("Choose one of|is not on this computer")  # the painter's, or the map's
