@@ -76,10 +76,10 @@ def by_link(call: Callable[[SourceSettings, InpaintSettings], dict]) -> Callable
 
     def handler(request: gr.Request) -> dict:
         query = dict(request.query_params)
+        ours = query if query.get("tab", "inpainting") == "inpainting" else {}
         try:
-            where, settings = from_link(
-                query if query.get("tab", "inpainting") == "inpainting" else {}, KINDS
-            )
+            (where,) = from_link(ours, (SourceSettings,))
+            (settings,) = from_link(ours, (InpaintSettings,))
         except InputError:  # the controls tell it
             where, settings = SourceSettings(), InpaintSettings()
         return call(where, settings)

@@ -69,9 +69,10 @@ def source(settings: ClipSettings, given: Given = Given()) -> Clip:
     if settings.clip == "pictures":
         if not given.images:
             raise InputError("There are no pictures yet. Add two or more, in the order of time.")
-        if len(given.images) > 1 or isinstance(given.images[0], np.ndarray):
+        first, *more = given.images
+        if more or isinstance(first, np.ndarray):
             return Clip(None, None, given.images)
-        return Clip(Path(given.images[0]), probe(given.images[0]))  # it may move by itself
+        return Clip(Path(first), probe(first))  # it may move by itself
     if given.path is None:
         raise InputError("There is no video yet. Upload one, record one, or choose a story.")
     return Clip(Path(given.path), probe(given.path))

@@ -33,8 +33,10 @@ def opened(path: Footage, limit_s: float) -> Iterator[Source]:
     """An open clip that is closed at the end. Raises InputError, also when time runs out."""
     source = None
     try:
-        files = path is None or isinstance(path, str | Path)
-        source = open_source(path, limit_s) if files else Stills(path)
+        if path is None or isinstance(path, str | Path):
+            source = open_source(path, limit_s)
+        else:
+            source = Stills(path)
         yield source
     except TimeoutError:
         raise InputError(

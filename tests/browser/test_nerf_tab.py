@@ -204,7 +204,7 @@ def test_in_a_pause_the_way_back_is_open(open_page, url):
     page = tab(open_page, url, "&seconds=60")
     pump(page, lambda: "dB" in headline(page), 60)
     (session,) = [s for s in nerf_session._sessions.values() if s.training]
-    pump(page, lambda: session.run.seconds > 2, 60)
+    pump(page, lambda: session.run is not None and session.run.seconds > 2, 60)
     press(page, "Pause")
     pump(page, lambda: "paused" in headline(page))
     number = page.get_by_label("number input for Go back to (s)")
