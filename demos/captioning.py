@@ -58,7 +58,7 @@ def build(run: Callable[..., Iterator[Prepared | CaptionStep | Captioned]] = run
                 with gr.Column(min_width=240):  # on a phone a row of its own
                     made.draw("count")
             picker = gr.Gallery(
-                label="Press the frames to take", visible=False, columns=8, height=230,
+                label="Frames to press", show_label=False, visible=False, height=230,
                 allow_preview=False, interactive=False, buttons=[], elem_id="captioning-picker",
             )  # fmt: skip
             made.draw("by_hand")

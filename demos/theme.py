@@ -147,6 +147,7 @@ table.facts td.why {{ color: var(--body-text-color-subdued); }}
 .panel > button {{ font-weight: 700; }}
 .block.lesson {{ max-width: 78ch; line-height: 1.6; margin: 0 auto; }}
 .files .label-clear-button {{ display: none; }}
+#captioning-picker .grid-container {{ grid-template-columns: repeat(auto-fill, minmax(100px, 1fr)); }}
 .picked {{ display: flex; flex-wrap: wrap; gap: 12px 24px; }}
 .picked .scroll {{ flex: 1 1 220px; }}
 .pictures {{ display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }}

@@ -45,7 +45,7 @@ class SampleSettings(Settings):
         advanced=True,
     )  # fmt: skip
     by_hand: str = setting(
-        "", "Frames by hand", "Frame numbers from 0, with commas: 0, 12, 48.", advanced=True
+        "", "Frames by hand", "Press them above, or give their numbers from 0: 0, 12, 48.", advanced=True
     )
     max_px: int = setting(
         720, "Longer side", "Larger frames are made smaller as they are decoded.",
