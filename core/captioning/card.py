@@ -11,12 +11,15 @@ import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.captioning import nets
 from core.captioning.measure import measured
-from core.captioning.train import FOLDER, STAGES, STORIES
+from core.captioning.train import FOLDER, ROUNDS, STAGES, STORIES
 from core.training import Plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "assets" / "models" / "tiny-git"
@@ -34,7 +37,8 @@ def write(made: Path, out: Path = SHIPPED, stages: Mapping[str, Plan] = STAGES) 
         stage: torch.load(made / f"{stage}.pt", map_location="cpu", weights_only=True)
         for stage in stages
     }
-    net.load_state_dict(held[list(stages)[-1]]["nets"]["git"])
+    rounds = [held[stage]["nets"]["git"] for stage in stages if stage in ROUNDS]
+    net.load_state_dict({name: _mean([one[name] for one in rounds]) for name in rounds[0]})
     nets.save(net, out, words)
     told = json.loads((out / "config.json").read_text(encoding="utf-8"))
     told["dtype"] = "float32"  # what it is opened in, unless told otherwise
@@ -49,6 +53,13 @@ def write(made: Path, out: Path = SHIPPED, stages: Mapping[str, Plan] = STAGES) 
     }  # fmt: skip
     (out / "training.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     return history
+
+
+def _mean(tensors: list[Tensor]) -> Tensor:
+    import torch
+
+    whole = not tensors[0].is_floating_point()
+    return tensors[0] if whole else torch.stack(tensors).mean(0)
 
 
 def _some(losses: list[float]) -> list[float]:
@@ -66,7 +77,7 @@ def card(found: dict[str, Any], learned: dict[str, Any]) -> str:
     )
     overlap = ", ".join(f"{name} {value:.3f}" for name, value in found["overlap"].items())
     names = {"sight": "the image encoder alone, on single frames", "git": "all of it, a caption a clip",
-             "again": "a second round of that"}  # fmt: skip
+             "again": "a second round of that", "third": "a third"}  # fmt: skip
     stages = "".join(
         f"| {names[stage]} | {h['steps']:,} × {h['batch']} | {h['rate']:g} | {h['hours']:.1f} h on "
         f"{h['device']} ({platform.machine()}) | {h['losses'][0]:.3f} → {h['losses'][-1]:.3f} |\n"
@@ -109,7 +120,8 @@ Of the events alone that are a new combination: {only}. Overlap with the five re
 `python -m core.captioning.train`, then `python -m core.captioning.card`. Seeds are the numbers of the
 steps and stories. A helper, thrown away at the end, asked what a caption doesn't teach soon enough:
 which toy has its centre in which patch, where it is in the frames before and after, and what part it
-has in each event (`core/captioning/teaching.py`). Losses are the sum of the words' and of its questions
+has in each event (`core/captioning/teaching.py`). What is shipped is the mean of the weights after the last
+two rounds. Losses are the sum of the words' and of its questions
 (`training.json`).
 
 | stage | steps × clips or frames | highest rate | time | loss |

@@ -33,7 +33,11 @@ STAGES = {
     "sight": Plan(6_000, 256, 3e-3, decay=0.01),  # the image encoder alone, on single frames
     "git": Plan(5_500, 32, 2e-3, decay=0.01),  # all of it, on clips
     "again": Plan(7_000, 32, 1e-3, decay=0.01, seed=5_500),  # a second round of that
+    "third": Plan(5_000, 32, 1e-3, decay=0.01, seed=12_500),
 }
+# What is shipped is the mean of the weights after these: they err in different places (Wortsman et
+# al. 2022, "Model soups").
+ROUNDS = ("again", "third")
 
 
 class Stories:

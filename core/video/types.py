@@ -45,8 +45,9 @@ class SampleSettings(Settings):
         advanced=True,
     )  # fmt: skip
     by_hand: str = setting(
-        "", "Frames by hand", "Press them above, or give their numbers from 0: 0, 12, 48.", advanced=True
-    )
+        "", "Frames by hand", "Press them above, or give their numbers from 0: 0, 12, 48.",
+        advanced=True,
+    )  # fmt: skip
     max_px: int = setting(
         720, "Longer side", "Larger frames are made smaller as they are decoded.",
         minimum=64, maximum=4096, step=16, unit="px", advanced=True,
