@@ -343,7 +343,7 @@ def by_name(files: Sequence[str]) -> list[str]:
     own, whose name says nothing."""
 
     def parts(file: str) -> list[Any]:
-        return [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", Path(file).name)]
+        return [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", Path(file).name)]
 
     return sorted(files, key=parts)
 

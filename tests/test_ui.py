@@ -165,3 +165,8 @@ def test_command_line(monkeypatch, capsys):
 def test_frozen_settings_are_hashable_and_replaceable():
     changed = dataclasses.replace(MatchSettings(), ratio=0.7)
     assert hash(changed) != hash(MatchSettings())
+
+
+def test_uploads_are_sorted_by_name_and_number():
+    given = ["/a/b10.png", "/b/b9.png", "/d/b1²3.png", "/c/a2.png"]
+    assert ui.by_name(given) == ["/c/a2.png", "/d/b1²3.png", "/b/b9.png", "/a/b10.png"]

@@ -34,10 +34,10 @@ class Stills:
         )  # fmt: skip
 
     def _read(self, k: int) -> np.ndarray:
-        picture, name = self.pictures[k], f"Picture {k}"
+        picture = self.pictures[k]
         if isinstance(picture, str | Path):
-            return images.load(picture, name)
-        return images.as_rgb(picture, name)
+            return images.load(picture, Path(picture).name)
+        return images.as_rgb(picture, f"Picture {k}")
 
     def frames(self, numbers: np.ndarray, max_px: int) -> Iterator[Picture]:
         numbers, unlike = np.unique(numbers).tolist(), 0
