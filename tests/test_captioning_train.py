@@ -13,7 +13,7 @@ from core.cameras import project
 from core.captioning import card, measure, nets, teaching, train, world
 from core.captioning.world import backwards, clips, is_new, mirrored
 from core.scenes.facts import CAMERA, Event, Facts, Noun
-from core.scenes.language import captions, parse
+from core.scenes.language import JUMBLED, captions, parse
 from core.scenes.plot import plot
 from core.scenes.toys import COLOURS
 from core.training import Plan
@@ -142,6 +142,30 @@ def test_a_batch_shows_and_tells_the_same_way(few: dict[str, np.ndarray]):
     assert ways == {"told", "mirrored", "back", "both"}
 
 
+def test_shuffled_clips_are_told_as_such(few: dict[str, np.ndarray]):
+    import torch
+
+    words = nets.tokenizer()
+    stories, seed = train.Stories(few, words), torch.Generator().manual_seed
+    plain, mixed, every = (stories.batch(64, seed(0), "cpu", share) for share in (0.0, 0.5, 1.0))
+    told = [words.decode(ids, skip_special_tokens=True) for ids in mixed.ids]
+    moved = (plain.pixels != mixed.pixels).flatten(1).any(1)
+    assert moved.tolist() == [text == JUMBLED for text in told] and 15 < moved.sum() < 50
+    assert (mixed.facts[moved] == -1).all() and (mixed.facts == plain.facts)[~moved].all()
+    for one, other in ((plain.pixels, every.pixels), (plain.places, every.places)):
+        assert torch.equal(one.sum(1), other.sum(1)), "the same frames"
+        assert (one != other).flatten(1).any(1).all()
+    assert len(every.ids[0]) == len(JUMBLED.split()) + 2
+
+
+def test_shuffled_is_neither_forwards_nor_backwards():
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(200):
+        order = world.out_of_order(3, rng)
+        seen.add(tuple(order.tolist()))
+    assert seen == {(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1)}
+
+
 @pytest.mark.parametrize("what", ["clips", "stills"])
 def test_places_say_which_toy_is_seen_where(few: dict[str, np.ndarray], what: str):
     """At a toy's centre the picture has its colour's strongest channels; in a mirror too."""
@@ -255,21 +279,27 @@ def test_the_recipe_learns_ships_and_is_measured(
     from safetensors.torch import load_file
 
     stages = {"sight": Plan(4, 4, 1e-3), "git": Plan(6, 4, 1e-3)}
-    stages |= {name: Plan(2, 4, 1e-3, seed=6 + 2 * k) for k, name in enumerate(train.ROUNDS)}
+    rounds = {name: Plan(2, 4, 1e-3, seed=6 + 2 * k) for k, name in enumerate(train.ROUNDS)}
+    stages |= rounds | {"order": Plan(1, 4, 1e-3, seed=10)}
     monkeypatch.setattr("core.training.TELL_EACH", 2)
     train.Recipe(tmp_path, 4, stages).run()
     learned = card.write(tmp_path, tmp_path / "out", stages)
     told = {stage: held["steps"] for stage, held in learned.items()}
-    assert told == {"sight": 4, "git": 6, "again": 2, "third": 2}
+    assert told == {"sight": 4, "git": 6, "again": 2, "third": 2, "order": 1}
     ends = {s: torch.load(tmp_path / f"{s}.pt", weights_only=True)["losses"][-1] for s in stages}
     assert {s: held["losses"][-1] for s, held in learned.items()} == pytest.approx(ends, abs=1e-4)
-    rounds = [torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in train.ROUNDS]
-    one, two = (held["nets"]["git"] for held in rounds)
-    written = load_file(tmp_path / "out" / "model.safetensors")
-    assert any(not torch.equal(one[name], two[name]) for name in written)
-    for name, value in written.items():
-        mean = (one[name] + two[name]) / 2 if value.is_floating_point() else one[name]
-        assert torch.equal(mean.half() if value.is_floating_point() else mean, value)
+    one, two, last = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True)["nets"]["git"]
+        for name in (*train.ROUNDS, "order")
+    )
+    mean = train.mean_weights(tmp_path)
+    assert any(not torch.equal(one[name], two[name]) for name in mean)
+    assert all(torch.allclose(mean[name], (one[name] + two[name]) / 2) for name in mean
+               if mean[name].is_floating_point())  # fmt: skip
+    assert all((last[name] - mean[name]).abs().max() < 2e-3 for name in mean), "a step from there"
+    for name, value in load_file(tmp_path / "out" / "model.safetensors").items():
+        made = train.LAST * last[name] + (1 - train.LAST) * mean[name]
+        assert torch.allclose(made.half(), value, atol=1e-4)
     found = measure.measured(tmp_path / "out", 3)
     assert set(found["held out"]) >= {"colour", "shape", "action"}
     text = card.card(found, learned)

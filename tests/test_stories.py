@@ -9,7 +9,7 @@ import pytest
 from core.cameras import project
 from core.scenes.cast import ACTIONS, StorySettings, held_out
 from core.scenes.facts import CAMERA, Event, Facts, Noun, agreement
-from core.scenes.language import SHAPE_WORDS, VOCABULARY, captions, parse
+from core.scenes.language import JUMBLED, SHAPE_WORDS, VOCABULARY, captions, parse
 from core.scenes.motion import CameraMotion, Motion, at, camera_at, collide, reach_m
 from core.scenes.plot import plot
 from core.scenes.story import film, story
@@ -243,6 +243,13 @@ def test_two_thousand_captions_read_back_without_a_mistake():
     assert sum(n > 15 for n in forms.values()) >= 8, forms
     assert 8 < np.mean([len(text.split()) for _, text in told]) < 20
     assert len(VOCABULARY) < 120
+
+
+def test_that_frames_are_out_of_order_states_no_facts():
+    assert parse(f"{JUMBLED.capitalize()}.") == Facts(())
+    assert set(JUMBLED.split()) <= set(VOCABULARY)
+    rolls = Facts((Event(BALL, "roll", "right"),))
+    assert not any(agreement(parse(JUMBLED), rolls).values())
 
 
 def test_written_captions_are_understood():

@@ -23,8 +23,9 @@ from core.captioning.text_scores import text_scores
 from core.captioning.time_tests import read, turned
 from core.captioning.train import pixels
 from core.captioning.types import MODELS
-from core.captioning.world import COMBINATIONS, HELD_OUT, TRAINING, clips, is_new
+from core.captioning.world import COMBINATIONS, HELD_OUT, TRAINING, clips, is_new, out_of_order
 from core.scenes.facts import Facts, agreement
+from core.scenes.language import JUMBLED
 
 STORIES = 500
 NEW = ("colour", "shape", "action", "direction")  # kinds that a combination is about
@@ -106,7 +107,8 @@ def measured(folder: Path, count: int = STORIES) -> dict[str, Any]:
     again = new["told"][:, 0].tolist()
     said_new = say(net, words, new["frames"])
     rng = np.random.default_rng(0)
-    mixed = np.stack([clip[rng.permutation(len(clip))] for clip in frames])
+    mixed = np.stack([clip[out_of_order(len(clip), rng)] for clip in frames])
+    said_mixed = say(net, words, mixed)
     frozen = np.repeat(frames[:, [frames.shape[1] // 2]], frames.shape[1], axis=1)
     corpus = [[text for text in row if text] for row in held["told"].tolist()]
     overlap = [text_scores(text, row, corpus) for text, row in zip(told, corpus, strict=True)]
@@ -118,7 +120,9 @@ def measured(folder: Path, count: int = STORIES) -> dict[str, Any]:
         "events of new combinations": new_right(said_new, again),
         "overlap": {name: float(np.mean([row[name] for row in overlap])) for name in overlap[0]},
         "turned backwards": turned_share(told, say(net, words, frames[:, ::-1])),
-        "shuffled": facts_right(say(net, words, mixed), references),
+        "shuffled": facts_right(said_mixed, references),
+        "shuffled, said so": float(np.mean([text == JUMBLED for text in said_mixed])),
+        "true, said to be shuffled": float(np.mean([text == JUMBLED for text in told])),
         "frozen": facts_right(say(net, words, frozen), references),
         "chance": chance(references),
         "as films": facts_right([_from_film(speaker, k) for k in film], [references[k] for k in film]),

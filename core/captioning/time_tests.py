@@ -15,10 +15,10 @@ import numpy as np
 from core.captioning import speakers
 from core.captioning.run import caption
 from core.captioning.types import CaptionResult, CaptionSettings
-from core.captioning.world import backwards
+from core.captioning.world import backwards, out_of_order
 from core.runtime import stage
 from core.scenes.facts import Event, Facts
-from core.scenes.language import parse
+from core.scenes.language import JUMBLED, parse
 from core.types import InputError, Progress, silent
 from core.video import Frames
 
@@ -66,14 +66,10 @@ def changed(frames: Frames, seed: int = 0) -> dict[str, Frames]:
             f"{different} frame{'s have' if different > 1 else ' has'} no order to test. "
             "Choose three or more."
         )
-    rng = np.random.default_rng(seed)
-    mixed = rng.permutation(n)
-    while (mixed == np.arange(n)).all() or (mixed == np.arange(n)[::-1]).all():
-        mixed = rng.permutation(n)
     orders = {
         "forwards": np.arange(n),
         "reversed": np.arange(n)[::-1],
-        "shuffled": mixed,
+        "shuffled": out_of_order(n, np.random.default_rng(seed)),
         "frozen": np.full(n, n // 2),
     }
     return {
@@ -120,7 +116,7 @@ def judged(
     """Verdicts from what was said of each clip."""
     return {
         "reversed": turned(texts["forwards"], texts["reversed"]),
-        "shuffled": _less(likelihood, "shuffled", "shuffled frames"),
+        "shuffled": _shuffled(texts, likelihood),
         "frozen": _less(likelihood, "frozen", "a frozen frame"),
     }
 
@@ -151,6 +147,15 @@ def turned(said: str, reversed_: str) -> tuple[bool | None, str]:
         False,
         "Backwards, a direction that it named doesn't turn: it isn't reading the order of frames.",
     )
+
+
+def _shuffled(texts: dict[str, str], likelihood: dict[str, float]) -> tuple[bool | None, str]:
+    said_so = {name: texts[name].rstrip(". ").lower() == JUMBLED for name in texts}
+    if said_so["forwards"]:
+        return None, "It takes the true clip for a shuffled one, so this can't tell."
+    if said_so["shuffled"]:
+        return True, "It notices that shuffled frames are out of order."
+    return _less(likelihood, "shuffled", "shuffled frames")
 
 
 def _less(likelihood: dict[str, float], name: str, what: str) -> tuple[bool, str]:

@@ -1,14 +1,15 @@
 """How tiny-git is made, from nothing: `python -m core.captioning.train`.
 
 Stories are rendered once; training reads them forwards, backwards and in a mirror, each told in
-several ways, and goes on where it was stopped. All it makes lies in --folder, outside the tree.
+several ways, and at last some with their frames shuffled, of which it learns to say so. It goes on
+where it was stopped. All it makes lies in --folder, outside the tree.
 At the end `core.captioning.card` writes assets/models/tiny-git and measures what it wrote.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,9 @@ import numpy as np
 
 from core import runtime
 from core.captioning import nets, teaching
-from core.captioning.world import FRAMES, clips, mirrored
+from core.captioning.world import FRAMES, clips, mirrored, out_of_order
 from core.scenes.facts import Facts
-from core.scenes.language import parse
+from core.scenes.language import JUMBLED, parse
 from core.scenes.shards import rendered
 from core.training import Plan, train
 
@@ -34,10 +35,15 @@ STAGES = {
     "git": Plan(5_500, 32, 2e-3, decay=0.01),  # all of it, on clips
     "again": Plan(7_000, 32, 1e-3, decay=0.01, seed=5_500),  # a second round of that
     "third": Plan(5_000, 32, 1e-3, decay=0.01, seed=12_500),
+    "order": Plan(3_000, 32, 5e-4, decay=0.01, seed=17_500),  # the last: it learns what is shuffled
 }
-# What is shipped is the mean of the weights after these: they err in different places (Wortsman et
-# al. 2022, "Model soups").
+# The last round begins at the mean of the weights after these: they err in different places (Wortsman
+# et al. 2022, "Model soups").
 ROUNDS = ("again", "third")
+SHUFFLED = 1 / 8  # of the clips in the last round
+# The last round takes some true clips for shuffled ones. So what is shipped lies between it and that
+# mean, here (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+LAST = 0.77
 
 
 class Stories:
@@ -56,6 +62,7 @@ class Stories:
         told = np.stack(ways, axis=1)
         ids = words(told.ravel().tolist(), padding="max_length", truncation=True)["input_ids"]
         self.ids = np.array(ids, np.int16).reshape(*told.shape, -1)
+        self.jumbled = np.array(words(JUMBLED, padding="max_length")["input_ids"], np.int16)
         first = [
             teaching.labels(parse(text) if text else Facts(())) for text in told[..., 0].ravel()
         ]
@@ -64,8 +71,11 @@ class Stories:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def batch(self, count: int, chance: Generator, device: str) -> teaching.Batch:
-        """Clips and ways to see them by chance, one caption each."""
+    def batch(
+        self, count: int, chance: Generator, device: str, shuffled: float = 0.0
+    ) -> teaching.Batch:
+        """Clips and ways to see them by chance, one caption each. So large a share of them is shuffled
+        and told as JUMBLED, without facts."""
         import torch
 
         chosen, way = _below(len(self), count, chance), _below(4, count, chance)
@@ -75,10 +85,14 @@ class Stories:
         frames[back], places[back] = frames[back, ::-1], places[back, ::-1]
         _mirror_pictures(frames, places, mirror)
         ids = self.ids[chosen, way, _below(self.there[chosen, way], count, chance)]
+        facts = self.facts[chosen, way]
+        for k in np.flatnonzero(torch.rand(count, generator=chance).numpy() < shuffled):
+            rng = np.random.default_rng(_below(2**31, 1, chance))
+            order = out_of_order(FRAMES, rng)
+            frames[k], places[k] = frames[k, order], places[k, order]
+            ids[k], facts[k] = self.jumbled, -1
         ids = ids[:, : (ids != self.pad).any(0).sum()]
-        rest = (
-            torch.from_numpy(a).long().to(device) for a in (ids, places, self.facts[chosen, way])
-        )
+        rest = (torch.from_numpy(a).long().to(device) for a in (ids, places, facts))
         return teaching.Batch(pixels(frames).to(device), *rest)
 
     def stills(self, count: int, chance: Generator, device: str) -> tuple[Tensor, Tensor]:
@@ -145,19 +159,50 @@ class Recipe:
         def sight_loss(count: int, chance: Generator) -> Tensor:
             return teaching.sight_loss(eye, helper, *stories.stills(count, chance, device))
 
-        def loss(count: int, chance: Generator) -> Tensor:
-            words, asked = teaching.loss(
-                net, helper, stories.batch(count, chance, device), stories.pad
-            )
+        def loss(count: int, chance: Generator, shuffled: float = 0.0) -> Tensor:
+            batch = stories.batch(count, chance, device, shuffled)
+            words, asked = teaching.loss(net, helper, batch, stories.pad)
             return words + HELP * asked
 
         for stage, plan in self.stages.items():
             sees = stage == "sight"
             learns = {"eye": eye, "helper": helper} if sees else {"git": net, "helper": helper}
             asks = partial(sight_loss if sees else loss, plan.batch)
+            if stage == "order":
+                net.load_state_dict(mean_weights(self.folder, device))
+                asks = partial(loss, plan.batch, shuffled=SHUFFLED)
             net.train()
             train(self.folder / f"{stage}.pt", learns, asks, plan, partial(print, flush=True))
         return net
+
+
+def mean_weights(folder: Path, device: str = "cpu") -> dict[str, Tensor]:
+    """The mean of tiny-git's weights after ROUNDS."""
+    held = [_weights(folder, name, device) for name in ROUNDS]
+    return _mixed(held, [1 / len(held)] * len(held))
+
+
+def shipped_weights(folder: Path) -> dict[str, Tensor]:
+    """What the shipped tiny-git has."""
+    return _mixed([_weights(folder, "order"), mean_weights(folder)], [LAST, 1 - LAST])
+
+
+def _weights(folder: Path, stage: str, device: str = "cpu") -> dict[str, Tensor]:
+    import torch
+
+    held = torch.load(folder / f"{stage}.pt", map_location=device, weights_only=True)
+    return held["nets"]["git"]
+
+
+def _mixed(some: Sequence[dict[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    import torch
+
+    return {
+        name: torch.stack([s * one[name] for s, one in zip(shares, some, strict=True)]).sum(0)
+        if first.is_floating_point()
+        else first
+        for name, first in some[0].items()
+    }
 
 
 def main() -> None:

@@ -61,6 +61,14 @@ def mirrored(caption: str) -> str:
     return re.sub(r"\b(left|right)\b", lambda word: TURNED[word[0]], caption)
 
 
+def out_of_order(count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) the numbers of three frames or more, shuffled: neither forwards nor backwards."""
+    while True:
+        mixed = rng.permutation(count)
+        if len(set(np.diff(mixed))) > 1:
+            return mixed
+
+
 def is_new(event: Event) -> bool:
     """Whether training never shows this combination of colour, shape and action."""
     noun = event.subject

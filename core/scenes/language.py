@@ -94,6 +94,7 @@ SAME_SUBJECT = (
     "after {0}, it {p}",
 )
 FRONTED = "{relation}, {s} {p}"
+JUMBLED = "the frames are out of order"  # all that can be said for certain of shuffled frames
 
 
 # ---------------------------------------------------------------- facts to words
@@ -232,8 +233,11 @@ _PATTERNS = {t: _pattern(t) for t in (*ONE, FRONTED, *TWO, *TWO_BACKWARDS, *SAME
 
 
 def parse(caption: str) -> Facts:
-    """The facts a caption states. Raises InputError for words outside this small language."""
+    """The facts a caption states; JUMBLED states none. Raises InputError for words outside this small
+    language."""
     words = " ".join(caption.lower().split()).rstrip(". !")
+    if words == JUMBLED:
+        return Facts(())
     for template, pattern in _PATTERNS.items():
         found = pattern.fullmatch(words)
         if found is None:
@@ -290,6 +294,7 @@ def _words() -> tuple[str, ...]:
         *TWO,
         *TWO_BACKWARDS,
         *SAME_SUBJECT,
+        JUMBLED,
         "a an the camera",
     ]
     return tuple(sorted(set(re.findall(r"[a-z]+", re.sub(r"{\w+}", "", " ".join(phrases))))))
