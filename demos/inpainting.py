@@ -36,7 +36,9 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
     with gr.Row():
         with gr.Column(scale=5, min_width=320):
             with gr.Row():
-                made.draw("hole_picture", "hole_mask")
+                for name in ("hole_picture", "hole_mask"):
+                    with gr.Column(min_width=190):  # on a phone one above the other
+                        made.draw(name)
             picture = draw_input(made)
             editor = MaskEditor()
             tools = Tools(made, picture, editor)
@@ -50,6 +52,10 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
                 made.draw_rest()
             preview = ui.text(elem_classes="preview")
             headline = ui.text(elem_classes="headline")
+            slider = gr.ImageSlider(
+                label="Before and after: drag the line", interactive=False, visible=False,
+                format="png", buttons=[],
+            )  # fmt: skip
             shown = ui.text()
 
     inside = Inside(state)
@@ -59,7 +65,7 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
     take = ui.TakeAway("inpainting")
     ui.lesson("inpainting")
 
-    outputs = [state, preview, headline, shown, scores, *inside.outputs, *take.outputs]
+    outputs = [state, preview, headline, slider, shown, scores, *inside.outputs, *take.outputs]
 
     def work(path: str | None, painted: dict | None, *values: Any) -> Iterator:
         where, settings = made.read(values)
@@ -75,6 +81,7 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
             state: found,
             preview: "",
             headline: panels.headline(found),
+            slider: gr.ImageSlider(panels.slider(found), visible=True),
             shown: panels.before_after(found),
             scores: panels.score_text(found),
             **inside.show(found),

@@ -89,8 +89,10 @@ def by_link(call: Callable[[SourceSettings, InpaintSettings], dict]) -> Callable
 
 def token(where: SourceSettings, path: str | None) -> str:
     """What a mask is made for, in a word: another one for each picture and each thing to hide. path
-    is that of a picture of one's own."""
+    is that of a picture of one's own. What is painted may be there to be gone or to be restored."""
     own = path if where.hole_picture == "picture" else None
+    if where.hole_mask == "restored":
+        where = replace(where, hole_mask="drawn")
     return hashlib.sha256(repr((where, own)).encode()).hexdigest()[:16]
 
 

@@ -35,6 +35,7 @@ TINT = np.array((255, 45, 85), np.float32)  # of what is hidden
 MARGIN = 0.5  # around the hole where it is shown large, in its own lengths
 GAIN = 4  # of differences, to be seen
 PREVIEW_PX, PREVIEW_S = 800, 0.5  # the longer side of a preview, and the time between two
+SHOWN_PX = 1600  # the longer side of a picture on the page; Take away has every pixel
 ABOUT = {
     "patch": "Copies pieces from the rest of the picture. For photos.",
     "telea": "Carries colours in from the edge: quick, smooth.",
@@ -100,22 +101,30 @@ def headline(found: Filled) -> str:
     return f'<div aria-live="polite">{said}{notes}</div>'
 
 
+def slider(found: Filled) -> tuple[np.ndarray, np.ndarray]:
+    """The picture before and after, as large as a page needs."""
+    return tuple(images.fit(of, SHOWN_PX)[0] for of in (found.source.picture, found.result.image))
+
+
 def before_after(found: Filled) -> str:
-    """Whole pictures, then the hole alone, large."""
+    """What was hidden, then the hole alone, large."""
     source, result = found.source, found.result
     near = crop(result.mask)
+    after = result.image[near]
+    before, called = (
+        (source.picture[near], "The hole, before")
+        if source.truth is None
+        else (source.truth[near], "The hole, in truth")
+    )
     shown = [
-        (large(tinted(source.picture, result.mask)), "Before, what is hidden in colour"),
-        (large(result.image), f"After: {name(result.settings.method)}"),
-        (large(result.image[near]), "The hole, after"),
+        (tinted(source.picture, result.mask), "What is hidden, in colour"),
+        (after, f"The hole, after: {name(result.settings.method)}"),
+        (before, called),
+        (difference(after, before), f"Difference of the two, {GAIN} times"),
     ]
-    if source.truth is None:
-        shown.append((large(source.picture[near]), "The hole, before"))
-    else:
-        shown.append((large(source.truth[near]), "The hole, in truth"))
-        shown.append((large(difference(result.image[near], source.truth[near])),
-                      f"Difference, {GAIN} times"))  # fmt: skip
-    return markup.pictures(shown, least_px=230)
+    return markup.pictures(
+        ((large(images.fit(picture, SHOWN_PX)[0]), title) for picture, title in shown), least_px=230
+    )
 
 
 def crop(mask: np.ndarray) -> tuple[slice, slice]:
@@ -142,10 +151,15 @@ def score_text(found: Filled) -> str:
         if key in found.scores and key != "outside":  # it stands above
             rows.append((title, markup.number(found.scores[key], unit), meaning))
     text = markup.table(rows, ("", "", "What it means"), ("", "n", "why"))
-    if not found.scores:
+    if found.scores:
         text += (
-            '<div class="note">Nobody knows what was there. To score a method, hide a part of an '
-            "intact picture: choose strokes, a box or an object of a scene under Hidden.</div>"
+            '<div class="note">LPIPS is not computed: its weights do not come with Sightline.</div>'
+        )
+    else:
+        text += (
+            '<div class="note">Nobody knows what should be there. To score a method, hide a part of '
+            "an intact picture: choose what you paint, to be restored, strokes, a box or an object of "
+            "a scene under Hidden.</div>"
         )
     if result.autoencoder is not None:
         part = frame_of(result.mask, result.settings).part
@@ -172,8 +186,9 @@ class Comparison:
             with gr.Tab("Methods"):
                 methods = {key: name(key) for key in OFFLINE}
                 self.grid = ui.Compare(
-                    "inpainting", methods, ("patch", "telea", "biharmonic"), COMPARE_HELP
-                )
+                    "inpainting", methods, ("patch", "telea", "biharmonic"), COMPARE_HELP,
+                    most=len(methods),
+                )  # fmt: skip
             with gr.Tab("Seeds"):
                 gr.Markdown(
                     "Where several answers are possible, chance picks one. The spread shows where "

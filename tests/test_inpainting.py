@@ -470,6 +470,15 @@ def test_what_is_painted_has_no_truth() -> None:
         source(replace(chosen, hole_mask="object"), Given(mine))
 
 
+def test_what_is_painted_to_be_restored_is_scored() -> None:
+    mine, mask = noise(50, 40), hole("corner", 50, 40)
+    chosen = SourceSettings(hole_picture="picture", hole_mask="restored")
+    last = last_of(run(chosen, by("telea"), Given(mine, mask)))
+    assert last.source.truth is mine and last.scores == score(last.result, mine, mask)
+    with pytest.raises(InputError, match="Nothing is hidden yet"):
+        list(run(chosen, by("telea"), Given(mine)))
+
+
 def test_a_mask_painted_over_takes_the_place_of_any_other() -> None:
     mine, painted = noise(50, 40), hole("corner", 50, 40)
     chosen = SourceSettings(hole_picture="picture", hole_mask="box")

@@ -245,7 +245,29 @@ def test_a_person_is_told_what_is_not_read(key: str) -> None:
     text = " ".join(told)
     assert ("has no strength" in text) == (key == "kandinsky22-inpaint")
     assert ("has no negative prompt" in text) == (key == "flux2-klein")
+    assert ("paints without guidance" in text) == (key == "flux2-klein")
     assert ("is not read" in text and "tokens" in text) or key == "flux2-klein"
+
+
+def test_a_long_negative_prompt_is_told_too() -> None:
+    told: list[str] = []
+    settings = InpaintSettings(method="sd15-inpaint", negative="a red ball " * 40, steps=1)
+    _run(painted.paint(_picture(64, 64), _hole(64, 64), settings, note=told.append))
+    assert [note for note in told if note.startswith("The negative prompt has")] == told
+
+
+@pytest.mark.parametrize("key", ["repaint", "sd15-inpaint"])
+def test_too_small_a_gpu_is_told(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def full(*args: Any, **named: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(painted, "repaint", full)
+    monkeypatch.setattr(painted._Painter, "again", full)
+    settings = InpaintSettings(method=key, steps=1)
+    with pytest.raises(Unavailable, match=r"ran out of GPU memory.*patch method works"):
+        _run(painted.paint(_picture(64, 64), _hole(64, 64), settings))
 
 
 def test_what_half_precision_breaks_is_painted_again_in_float32(

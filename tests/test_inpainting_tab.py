@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +108,7 @@ def test_a_mask_painted_for_something_else_does_not_count() -> None:
     assert given(replace(TOYS, hole_object=1), None, value).mask is not None
     own = SourceSettings(hole_picture="picture", hole_mask="drawn")
     assert token(own, "a.png") != token(own, "b.png") and token(TOYS, "a") == token(TOYS, "b")
+    assert token(own, "a.png") == token(replace(own, hole_mask="restored"), "a.png")
 
 
 def test_the_page_opens_as_its_link_says() -> None:
@@ -166,9 +170,12 @@ class _Editor:
 
     def press(self, widget: Any, path: Path, painted: dict | None, *more: Any) -> tuple[str, Any]:
         """What is said, and the editor's new value or None."""
-        (fn,) = [fn for fn in self.handlers if any(t[0] == widget._id for t in fn.targets)]
+        button = getattr(widget, "go", widget)  # of a job
+        (fn,) = [f for f in self.handlers if f.fn and any(t[0] == button._id for t in f.targets)]
         status, editor = fn.outputs
         told = fn.fn(*more, str(path), painted, *self.values)
+        if not isinstance(told, dict):
+            *_, told = told
         return told[status], told.get(editor)
 
 
@@ -198,7 +205,7 @@ def test_segment_anything_is_asked_for_the_last_stroke(
 ) -> None:
     asked: list[tuple[float, float]] = []
 
-    def click(image: np.ndarray, x: float, y: float) -> np.ndarray:
+    def click(image: np.ndarray, x: float, y: float, progress: Any) -> np.ndarray:
         asked.append((x, y))
         return box(40, 60)
 
@@ -237,6 +244,19 @@ def test_previews_are_small_few_and_the_result_comes_once() -> None:
     kept = list(inpainting_panels.sparse(events()))
     assert kept[0] is tick and kept[2] is done and len(kept) == 3
     assert kept[1].value.step == 2
+
+
+def test_a_large_result_is_shown_reduced() -> None:
+    image, mask = np.zeros((1500, 3200, 3), np.uint8), np.zeros((1500, 3200), bool)
+    mask[200:1300, 100:3000] = True
+    settings = InpaintSettings()
+    recipe = recipe_of(image, mask, settings)
+    result = InpaintResult(settings, image, mask, 0, (), 0.0, recipe)
+    found = Filled(Source(image, None, mask, ""), result, {})
+    assert {of.shape for of in inpainting_panels.slider(found)} == {(750, 1600, 3)}
+    for code in re.findall(r"base64,([^\"]+)", inpainting_panels.before_after(found)):
+        shown = Image.open(io.BytesIO(base64.b64decode(code)))
+        assert max(shown.size) <= inpainting_panels.SHOWN_PX
 
 
 def test_a_preview_leaves_the_result_and_its_numbers_alone() -> None:

@@ -21,12 +21,14 @@ import numpy as np
 from core.control.painting import SHOW_S, notes_of
 from core.control.types import ControlSettings
 from core.diffusion import MODELS, load
+from core.diffusion.models import DISTILLED
 from core.diffusion.nets import FACTOR
 from core.diffusion.rescue import rescued
 from core.diffusion.stepwise import estimate, stepwise
 from core.diffusion.world import SIZE
 from core.inpainting.repaint import MULTIPLE, Frame, places, repaint
 from core.inpainting.types import InpaintSettings, InpaintStep
+from core.models import enough_memory
 from core.runtime import stage
 from core.types import Progress, silent
 
@@ -48,6 +50,7 @@ class Manner:
     more: dict[str, Any]
 
 
+INSTEAD = "The patch method works without it"
 MANNERS = {
     "sd15-inpaint": Manner(512, 8, 8, True, True, {}),
     "kandinsky22-inpaint": Manner(768, 64, 8, False, True, {"prior_num_inference_steps": 25}),
@@ -81,7 +84,8 @@ def paint(
     if settings.method == "repaint":
         shipped = load("tiny-sd", task="text", progress=stage(progress, 0.0, 0.1))
         _note_words(shipped.tokenizer, settings, "tiny-sd", note)
-        return (yield from repaint(image, mask, settings, progress))
+        with enough_memory(MODELS["tiny-sd"].title, INSTEAD):
+            return (yield from repaint(image, mask, settings, progress))
     manner = MANNERS[settings.method]
     progress(0.0, desc=f"loading {settings.method}")
     pipeline = load(settings.method, task="inpaint", progress=stage(progress, 0.0, 0.1))
@@ -90,7 +94,8 @@ def paint(
     painter = _Painter(pipeline, settings, manner, image, mask, frame, stage(progress, 0.1, 1.0))
     seen = yield from painter.run(note)
     yield painter.shot(seen, painter.latest)
-    return frame.put(image, painter.again())
+    with enough_memory(MODELS[settings.method].title, INSTEAD):
+        return frame.put(image, painter.again())
 
 
 def frame_of(mask: np.ndarray, settings: InpaintSettings) -> Frame:
@@ -117,14 +122,20 @@ def _notes(pipeline: Any, settings: InpaintSettings, manner: Manner, note: Note)
         note(f"{title} has no strength: the hole begins as noise alone.")
     if settings.negative and not manner.negative:
         note(f"{title} has no negative prompt: “{settings.negative}” is not read.")
+    if settings.guidance and settings.method in DISTILLED:
+        note(f"{title} paints without guidance: {settings.guidance:g} is not used.")
 
 
 def _note_words(tokenizer: Any, settings: InpaintSettings, model: str, note: Note) -> None:
     """What of the prompt is cut, and which words tiny-sd never read."""
     known = "tiny-sd" if model == "tiny-sd" else "sd15"
-    asked = ControlSettings(prompt=settings.prompt, model=known)
-    for sentence in notes_of(SimpleNamespace(tokenizer=tokenizer), asked):
-        note(sentence)
+    for name, words in (
+        ("The prompt", settings.prompt),
+        ("The negative prompt", settings.negative),
+    ):
+        asked = ControlSettings(prompt=words, model=known)
+        for sentence in notes_of(SimpleNamespace(tokenizer=tokenizer), asked):
+            note(sentence.replace("The prompt", name))
 
 
 class _Painter:
@@ -167,8 +178,8 @@ class _Painter:
 
     def run(self, note: Note) -> Generator[InpaintStep, None, np.ndarray]:
         """The painted part, (height, width, 3) uint8."""
-        title, instead = MODELS[self.settings.method].title, "The patch method works without it"
-        made = yield from rescued(self.pipeline, self._followed, title, instead, note)
+        title = MODELS[self.settings.method].title
+        made = yield from rescued(self.pipeline, self._followed, title, INSTEAD, note)
         return (made * 255).round().astype(np.uint8)
 
     def _followed(self) -> Generator[InpaintStep, None, np.ndarray]:

@@ -1,4 +1,6 @@
-"""From small to large: a hole that is wide in the photo is a few pixels wide when seen from afar.
+"""From small to large: a hole that is wide in the photo is some pixels wide when seen from afar. Not
+from too far: a bench's slats and a fence must still be seen there, for what is begun without them
+won't continue them later.
 
 Each level halves the one before. A pixel of a coarse level is hidden if any of the four pixels
 under it is, so that no hidden colour ever leaks into what counts as known.
@@ -16,8 +18,9 @@ import numpy as np
 
 from core.types import InputError
 
-THIN_PX = 4.0  # the coarsest level's hole is at most about twice as thick, …
-FEW = 0.1  # … unless whole known patches would stand on less than this share of it
+# The coarsest level's hole is at most about twice as thick: (on the first NEAR_LEVELS, on others).
+THIN_PX, NEAR_LEVELS = (4.0, 20.0), 2
+FEW = 0.1  # but whole known patches stand on at least this share of it
 _BUSY = 2.0  # how much the texture channels weigh against colour
 
 
@@ -37,7 +40,7 @@ def levels(image: np.ndarray, hole: np.ndarray, patch_px: int, most: int) -> lis
     where a further level would have too few whole patches of known pixels.
     """
     colour, holes = image.astype(np.float32), [hole]
-    while len(holes) < most and not _small(holes[-1]):
+    while len(holes) < most and _thick_px(holes[-1]) > THIN_PX[len(holes) > NEAR_LEVELS]:
         smaller = np.asarray(_blocks(holes[-1]).any((1, 3)))
         if min(smaller.shape) < 3 * patch_px or sources(smaller, patch_px).mean() < FEW:
             break
@@ -88,12 +91,12 @@ def _inside(shape: tuple[int, ...], patch_px: int) -> np.ndarray:
     return inside
 
 
-def _small(hole: np.ndarray) -> bool:
+def _thick_px(hole: np.ndarray) -> float:
+    """How far the hole's innermost pixel is from its edge."""
     import cv2
 
     edged = np.pad(hole, 1, mode="edge").astype(np.uint8)
-    thick = float(cv2.distanceTransform(edged, cv2.DIST_L2, 3).max())
-    return thick <= THIN_PX
+    return float(cv2.distanceTransform(edged, cv2.DIST_L2, 3).max())
 
 
 def _blocks(array: np.ndarray) -> np.ndarray:

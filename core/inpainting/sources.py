@@ -36,7 +36,8 @@ SOURCES = {
 }
 MASKS = {
     "object": "An object of the scene",
-    "drawn": "What you paint",
+    "drawn": "What you paint, to be gone",
+    "restored": "What you paint, to be restored",
     **PRESETS,
     "border": "New canvas around it",
 }
@@ -136,8 +137,8 @@ def _source(settings: SourceSettings, given: Given) -> Source:
             mask = grown(hidden.mask, settings.hole_grow_px)
             return Source(hidden.with_object, hidden.without_object, mask, words)
         picture, words = _intact(*which)
-    if kind == "drawn":
-        return Source(picture, None, None, words)
+    if kind in ("drawn", "restored"):  # a person paints it
+        return Source(picture, picture if kind == "restored" else None, None, words)
     if kind == "border":
         sides = [getattr(settings, name) for name in BORDERS]  # as extended takes them
         larger, mask = extended(picture, *sides)

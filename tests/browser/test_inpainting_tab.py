@@ -125,7 +125,9 @@ def test_a_chosen_photo_can_be_painted_on_at_once(url, open_page):
     page.locator(".me-words", has_text="Nothing to fill yet").wait_for()
     stage = page.locator(".me-stage")
     assert "512 by 512" in stage.get_attribute("aria-label")
-    assert page.get_by_label("Hidden", exact=True).first.input_value() == "What you paint"
+    assert (
+        page.get_by_label("Hidden", exact=True).first.input_value() == "What you paint, to be gone"
+    )
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
