@@ -12,9 +12,10 @@ from core import runtime
 from core.captioning import budget, speakers
 from core.captioning.run import Captioned, Prepared, run
 from core.captioning.sources import ClipSettings, Given, source
-from core.captioning.types import CHAT, MODELS, CaptionSettings, CaptionStep
+from core.captioning.types import CHAT, MODELS, READS, CaptionSettings, CaptionStep
 from core.types import InputError
 from core.video import SampleSettings, VideoInfo, probe, thumbnails
+from core.video.picks import counted
 from core.video.source import fitted
 from demos import captioning_panels as panels
 from demos import ui
@@ -23,6 +24,10 @@ from demos.captioning_timeline import Timeline
 
 KINDS = (ClipSettings, SampleSettings, CaptionSettings)
 OF_PICK = {"every": ("every",), "fps": ("fps",), "hand": ("by_hand",)}
+COSTLY = (
+    "model", "pick", "count", "every", "fps", "by_hand", "start_s", "end_s", "max_px", "max_tokens",
+    "question",
+)  # fmt: skip
 OF_CHANCE = ("temperature", "top_p", "seed")
 
 
@@ -163,9 +168,8 @@ def _rules(
     gr.on([*again, own.change, several.change], ui.guard(draw_clip, status), inputs, drawn,
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
     ui.on_open(ui.guard(draw_clip, status), inputs, drawn)
-    costly = ("model", "count", "max_px", "max_tokens", "question")
-    gr.on([widgets[name].change for name in costly], draw_meter, [seen, *made.inputs], meter,
-          **ui.QUIET)  # fmt: skip
+    gr.on([widgets[name].change for name in COSTLY], draw_meter, [seen, *made.inputs], meter,
+          trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 
     model, pick, sampled = widgets["model"], widgets["pick"], widgets["sampled"]
     model.change(lambda key: gr.Dropdown(info=_about(key)), model, model, **ui.QUIET)
@@ -186,10 +190,15 @@ def _rules(
 
 def _meter(settings: CaptionSettings, how: SampleSettings, info: VideoInfo | None) -> str:
     """What the model will take in, before it runs."""
-    count, size = how.count, (512, 512)
-    if info is not None:
-        count, size = min(count, info.frames), fitted(info.width, info.height, how.max_px)
-    return panels.meter(budget(count, settings, size[::-1]))
+    count, size, reads = how.count, (512, 512), READS[settings.model]
+    if info is not None and reads.tokens:  # a measurement takes frames of its own choice
+        size = fitted(info.width, info.height, how.max_px)
+        try:
+            count = counted(info, how)
+        except InputError as error:
+            return ui.said(str(error))
+    unsure = how.pick in ("scenes", "kmeans") and reads.tokens > 0 and not reads.frames
+    return panels.meter(budget(count, settings, size[::-1]), unsure)
 
 
 def _picker(

@@ -16,7 +16,7 @@ import numpy as np
 from core import figures, runtime
 from core.captioning import CaptionResult, to_json, to_srt, to_text, to_vtt
 from core.captioning.run import COMPARE_HELP, Budget, Captioned, caption, compare, frames_for
-from core.captioning.scoring import SCORE_HELP, score
+from core.captioning.scoring import SCORE_HELP, captions_of, score_result
 from core.captioning.sources import corpus, source
 from core.captioning.types import TITLES, CaptionSettings, CaptionStep
 from core.types import Compared, InputError, Progress
@@ -32,15 +32,15 @@ def facts(info: VideoInfo) -> str:
     return table + "".join(f'<div class="note">{html.escape(note)}</div>' for note in info.notes)
 
 
-def meter(cost: Budget) -> str:
-    """The budget as words and a bar."""
+def meter(cost: Budget, unsure: bool = False) -> str:
+    """The budget as words and a bar; unsure: it may be less."""
     if cost.over:
         return ui.said(cost.sentence())
     share = (cost.picture_tokens + cost.word_tokens) / cost.context if cost.context else 0.0
     bar = (
         f'<div class="bar"><i style="width:{100 * min(share, 1):.1f}%"></i></div>' if share else ""
     )
-    return f"<div>{html.escape(cost.sentence())}</div>{bar}"
+    return f"<div>{'At most: ' * unsure}{html.escape(cost.sentence())}</div>{bar}"
 
 
 def film_strip(frames: Frames) -> str:
@@ -100,6 +100,8 @@ def score_text(found: Captioned) -> str:
     how = ""
     if "shape" in found.scores:
         how = "Facts are read back from the sentence, by the grammar that wrote the references. "
+    if len(captions_of(found.result)) > 1:
+        how += "Each frame's caption is scored by itself, without its second: these are means. "
     return f'{text}<div class="note">{how}References:</div><ul>{references}</ul>'
 
 
@@ -124,7 +126,7 @@ class Score:
             lines = tuple(line.strip() for line in text.splitlines() if line.strip())
             if not lines:
                 raise InputError("There are no references yet. Write what happens in the clip.")
-            scores = score(found.result.text, lines, corpus())
+            scores = score_result(found.result, lines, corpus())
             clip = replace(found.clip, references=lines)
             return {self.shown: score_text(replace(found, clip=clip, scores=scores))}
 
@@ -207,7 +209,7 @@ def _by_seed(
     for seed in range(count):
         progress(seed / count, desc=f"seed {seed}")
         one = caption(frames, replace(settings, sampled=True, seed=seed))
-        found.append((one, score(one.text, references, corpus()) if references else {}))
+        found.append((one, score_result(one, references, corpus()) if references else {}))
         yield tuple(found)
 
 

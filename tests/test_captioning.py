@@ -6,6 +6,7 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,13 +25,15 @@ from core.captioning import (
 from core.captioning.earlier import motion
 from core.captioning.inspect import without
 from core.captioning.run import Captioned, Prepared, compare, frames_for, run, stretches
+from core.captioning.scoring import captions_of, score_result
 from core.captioning.sources import ClipSettings, Given, filmed, source
-from core.captioning.speakers import load, spread
+from core.captioning.speakers import Speaker, load, log_chances, speak, spec_of, spread
 from core.captioning.time_tests import changed, judged
 from core.captioning.types import READS, CaptionStep
 from core.recipe import from_link
+from core.scenes.language import JUMBLED
 from core.scenes.story import StorySettings, story
-from core.types import InputError
+from core.types import InputError, Unavailable
 from core.video import Frames, SampleSettings, sample, write_mp4
 from demos import captioning as tab
 from demos import captioning_panels as panels
@@ -208,7 +211,74 @@ def test_a_cut_at_the_out_point_ends_the_last_shot(tmp_path: Path):
     assert cue.text.startswith("Measured: one shot of 1.0 s")
 
 
+def test_a_film_is_looked_through_once_however_many_windows(tmp_path: Path, monkeypatch):
+    from core.video import index
+
+    reads, real = [], index.read_index
+    monkeypatch.setattr(index, "read_index", lambda *args: reads.append(1) or real(*args))
+    film = np.random.default_rng(0).integers(0, 99, (40, 48, 64, 3), dtype=np.uint8)
+    path = write_mp4(tmp_path / "long.mp4", film, 10)
+    said = caption(clip(), CaptionSettings(model="keyframes"))
+    monkeypatch.setattr("core.captioning.run.caption", lambda *rest: said)
+    for model in ("keyframes", "tiny-git"):
+        cues = list(captions_over_time(path, settings=CaptionSettings(model=model), window_s=0.5))
+        assert len(cues) == 8
+    assert len(reads) == 1
+    held = [fd.resolve() for fd in Path("/proc/self/fd").glob("*")]
+    assert path.resolve() not in held, "every window closes what it opened"
+
+
+# ---------------------------------------------------------------- memory
+
+
+class Full:
+    """A network for which the GPU is too small."""
+
+    config, device = SimpleNamespace(), "cpu"
+
+    def generate(self, **given):
+        import torch
+
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+
+    __call__ = generate
+
+
+@pytest.mark.parametrize("key", ["git-vatex", "qwen3-vl-2b", "tiny-git"])
+def test_too_little_memory_is_said_with_what_to_do(key: str):
+    import torch
+
+    speaker = Speaker(spec_of(key), Full(), None, lambda frames, question: {})
+    inputs = {"input_ids": torch.tensor([[1]])}
+    for work in (
+        lambda: list(speak(speaker, inputs, CaptionSettings(model=key))),
+        lambda: log_chances(speaker, inputs, np.array([2, 3])),
+    ):
+        with pytest.raises(Unavailable, match=r"ran out of GPU memory.*Fewer frames") as caught:
+            work()
+        sentence = str(caught.value)
+        assert "smaller model" in sentence and sentence.endswith("works without it.")
+        assert "CUDA" not in sentence and sentence.count("tiny-git") == 1
+
+
 # ---------------------------------------------------------------- scores
+
+
+def test_one_caption_a_frame_is_scored_frame_by_frame():
+    truth, measured = ["a red ball rolls to the left"], CaptionSettings(model="keyframes")
+    told = [truth[0], "a blue box jumps", ""]
+    text = "\n".join(f"{k * 0.3:.1f} s: {line}" for k, line in enumerate(told))
+    whole = caption(clip(), measured)
+    frames = replace(whole, text=text, settings=CaptionSettings(model="blip-frames"))
+    assert captions_of(frames) == told
+    each = [score(line, truth) for line in told]
+    assert score_result(frames, truth) == pytest.approx(
+        {name: np.mean([one[name] for one in each]) for name in each[0]}
+    )
+    assert score_result(frames, truth)["colour"] == pytest.approx(1 / 3)
+    shown = Captioned(filmed(3), clip(), frames, score_result(frames, truth))
+    assert "these are means" in panels.score_text(shown)
+    assert score_result(whole, truth) == score(whole.text, truth)
 
 
 def test_facts_are_scored_one_kind_at_a_time():
@@ -273,6 +343,16 @@ def test_backwards_a_direction_must_turn(said: str, reversed_: str, passed: bool
     found = judged(texts, {"forwards": -0.1, "reversed": -0.1, "shuffled": -0.15, "frozen": -2.0})
     assert found["reversed"][0] is passed
     assert found["shuffled"][0] is False and found["frozen"][0] is True
+
+
+def test_shuffled_frames_may_be_called_out_of_order():
+    said = "a red ball rolls to the left"
+    texts = {"forwards": said, "reversed": said, "shuffled": JUMBLED, "frozen": said}
+    as_likely = dict.fromkeys(texts, -0.1)
+    passed, why = judged(texts, as_likely)["shuffled"]
+    assert passed is True and "out of order" in why
+    wrong = judged(texts | {"forwards": JUMBLED}, as_likely)
+    assert wrong["shuffled"][0] is None and "true clip" in wrong["shuffled"][1]
 
 
 def test_time_tests_run_on_a_story(found: Captioned):
@@ -419,6 +499,30 @@ def test_the_meter_tells_what_the_chosen_clip_costs():
     told = tab._meter(chat, SampleSettings(count=64, max_px=720), wide)
     assert f"64 frames × {round(405 / 32) * round(720 / 32)} tokens" in told
     assert "16 frames × 16 tokens" in tab._meter(chat, SampleSettings(count=64), info)
+
+
+def test_the_meter_counts_the_frames_that_will_go_in():
+    info = filmed(3).info
+    assert info is not None
+    chat = CaptionSettings(model="smolvlm2-256m")
+    for how, told in [
+        (SampleSettings(pick="hand", by_hand="0, 4-5"), "3 frames × 64"),
+        (SampleSettings(pick="every", every=10), "2 frames × 64"),
+        (SampleSettings(pick="fps", fps=1), "2 frames × 64"),
+        (SampleSettings(start_s=0.5, end_s=0.7), "2 frames × 64"),
+        (SampleSettings(pick="hand", by_hand="0"), "1 frame × 64"),
+        (SampleSettings(pick="scenes"), "At most: 8 frames × 64"),
+    ]:
+        assert told in tab._meter(chat, how, info)
+    three = SampleSettings(pick="hand", by_hand="0, 4, 5")
+    told = tab._meter(CaptionSettings(), three, info)
+    assert "3 frames spread over the 8 it takes: 8 frames × 17" in told
+    assert "At most" not in tab._meter(CaptionSettings(), SampleSettings(pick="kmeans"), info)
+    none = SampleSettings(pick="hand")
+    assert "No frames are picked" in tab._meter(chat, none, info)
+    assert "No model" in tab._meter(CaptionSettings(model="keyframes"), none, info)
+    assert "8 frames × 64" in tab._meter(chat, none, None), "as long as no clip is chosen"
+    assert {"pick", "by_hand", "every", "fps", "start_s", "end_s"} < set(tab.COSTLY)
 
 
 def test_patches_are_ruled_as_large_as_they_are():

@@ -63,6 +63,20 @@ def test_cues_are_sorted_overlap_and_last_at_least_a_millisecond():
     assert found[1].end == timedelta(seconds=6)
 
 
+def test_what_is_said_again_at_once_is_one_cue():
+    texts = ["a ball rolls", "a ball rolls ", "a box jumps", "", "a box jumps", "a ball rolls"]
+    cues = [Cue(2.0 * k, 2.0 * k + 2, text) for k, text in enumerate(texts)]
+    found = [(c["start_s"], c["end_s"], c["text"]) for c in json.loads(to_json(cues))]
+    assert found == [
+        (0, 4, "a ball rolls"), (4, 6, "a box jumps"), (8, 10, "a box jumps"),
+        (10, 12, "a ball rolls"),
+    ]  # fmt: skip
+    assert [cue.content for cue in srt.parse(to_srt(cues))] == [text for *_, text in found]
+    assert len(webvtt.from_string(to_vtt(cues)).captions) == len(found)
+    thirds = [Cue(k / 3, (k + 1) / 3, "rounded") for k in range(30)]
+    assert to_text(thirds) == "00:00:00.000 to 00:00:10.000  rounded\n"
+
+
 @pytest.mark.parametrize(
     "cue", [Cue(2, 1, "a"), Cue(-1, 1, "a"), Cue(0, float("nan"), "a"), Cue(0, float("inf"), "a")]
 )

@@ -97,6 +97,19 @@ def test_aac_is_copied_and_stays_in_step(tmp_path):
     assert np.allclose([t for _, t in before], [t for _, t in after], atol=0.0005)
 
 
+def test_sound_that_begins_first_stays_in_step(tmp_path):
+    path = clip(tmp_path / "a.mp4", 40, times=500 + 40 * np.arange(40), sound=True, frame=grey)
+    burned = burn_in(path, CUES, tmp_path / "b.mp4")
+    before, after = all_of(path), all_of(burned.path)
+    assert before.times_s[0] == pytest.approx(0.5, abs=0.001)
+    assert np.allclose(before.times_s, after.times_s, atol=0.0005)
+    expected = [0.2 <= t + 1e-6 < 0.6 or 1.0 <= t + 1e-6 < 1.2 for t in before.times_s]
+    assert with_text(after) == expected
+    (_, heard), (_, heard_after) = packets(path), packets(burned.path)
+    assert [data for data, _ in heard] == [data for data, _ in heard_after]
+    assert np.allclose([t for _, t in heard], [t for _, t in heard_after], atol=0.0005)
+
+
 def test_other_sound_is_left_out_and_says_so(tmp_path):
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as file:

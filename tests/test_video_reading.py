@@ -13,7 +13,7 @@ from core.types import InputError
 from core.video import Cue, SampleSettings, cost_lines, frames_of, probe, sample, shots, thumbnails
 from core.video.facts import clock
 from core.video.film import Film
-from core.video.picks import at_rate, by_hand, on_show, spread, uniform
+from core.video.picks import at_rate, by_hand, counted, on_show, spread, uniform
 from tests.clips import clip, moved, number_of, numbers_of, stamped
 
 pytest.importorskip("av")
@@ -101,6 +101,27 @@ def test_a_clip_that_starts_late_starts_at_zero(tmp_path, kind, by):
     found = every(moved(first, tmp_path / f"late.{kind}", by))
     assert found.times_s[0] == 0
     assert np.abs(found.times_s - np.arange(COUNT) / RATE).max() < 0.002
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_sound_that_begins_first_begins_the_clip(tmp_path, kind):
+    """As browsers show it: nothing is seen in the first half second."""
+    times = 500 + 1000 // RATE * np.arange(COUNT)
+    path = clip(tmp_path / f"late.{kind}", COUNT, times=times, sound=True)
+    info, found = probe(path), every(path)
+    assert np.abs(found.times_s - times / 1000).max() < 0.5 / RATE
+    assert info.fps == pytest.approx(RATE, rel=0.01) and not info.variable
+    assert info.duration_s == pytest.approx(0.5 + COUNT / RATE, abs=0.5 / RATE)
+    part = sample(path, SampleSettings(pick="every", every=1, count=64, start_s=0.99, end_s=1.15))
+    assert numbers_of(part.images) == part.indices.tolist() == [13, 14, 15, 16]
+    before = sample(path, SampleSettings(end_s=0.2))
+    assert before.indices.tolist() == [0], "nothing is on show yet: the first"
+    assert shots(path)[0][0] == found.times_s[0] and shots(path)[-1][1] == info.duration_s
+
+
+def test_sound_that_begins_with_the_pictures_changes_nothing(tmp_path):
+    path = clip(tmp_path / "sound.mp4", COUNT, sound=True, bf="2")
+    assert every(path).times_s[0] == 0 and probe(path).duration_s == pytest.approx(COUNT / RATE)
 
 
 def test_an_edit_list_hides_what_comes_before(tmp_path):
@@ -375,6 +396,28 @@ def test_choosing_by_hand_computed_answers():
     assert on_show(times, np.array([-1, 0.99, 1, 9])).tolist() == [0, 1, 3]
 
 
+@pytest.mark.parametrize("how", [
+    {}, {"count": 64}, {"start_s": 1, "end_s": 1.2}, {"start_s": 1.01, "end_s": 1.02},
+    {"pick": "every", "every": 30}, {"pick": "every", "every": 5, "count": 4},
+    {"pick": "every", "every": 3, "start_s": 3.5}, {"pick": "fps", "fps": 2},
+    {"pick": "fps", "fps": 60, "count": 64}, {"pick": "fps", "fps": 0.01},
+    {"pick": "fps", "fps": 3, "count": 64, "start_s": 0.5, "end_s": 2.9},
+    {"pick": "hand", "by_hand": "0, 48, 3-9, 48", "count": 64}, {"pick": "hand", "by_hand": "0-50"},
+])  # fmt: skip
+def test_the_facts_tell_how_many_frames_will_be_taken(plain, how):
+    settings = SampleSettings(**how)
+    assert counted(probe(plain), settings) == len(sample(plain, settings))
+
+
+def test_frames_that_cannot_be_are_refused_before_they_are_taken(plain):
+    info = probe(plain)
+    for how, cause in [({"start_s": 4}, "past the clip's end"), ({"pick": "hand"}, "No frames"),
+                       ({"pick": "hand", "by_hand": "100"}, "0 to 99")]:  # fmt: skip
+        with pytest.raises(InputError, match=cause):
+            counted(info, SampleSettings(**how))
+    assert counted(info, SampleSettings(pick="scenes", count=5)) == 5, "as many as it may be"
+
+
 def scenes(k, h, w):
     """Three worlds: from 0, 17 and 31, each with a moving square."""
     world = (k >= 17) + (k >= 31)
@@ -441,6 +484,19 @@ def test_only_the_needed_frames_are_decoded(tmp_path, monkeypatch):
     found = sample(path, SampleSettings(count=4))
     assert numbers_of(found.images) == found.indices.tolist() == [50, 150, 250, 350]
     assert len(sent) < 4 * (20 + 2) + 10
+
+
+def test_a_file_is_looked_through_once_until_it_changes(tmp_path, monkeypatch):
+    from core.video import index
+
+    reads, real = [], index.read_index
+    monkeypatch.setattr(index, "read_index", lambda *args: reads.append(1) or real(*args))
+    path = clip(tmp_path / "once.mp4", 20)
+    for _ in range(3):
+        assert probe(path).frames == 20 and numbers_of(sample(path).images)[0] == 1
+    assert len(reads) == 1
+    clip(path, 30)
+    assert probe(path).frames == len(every(path, 30)) == 30 and len(reads) == 2
 
 
 def test_a_clip_too_long_to_look_through_is_estimated(tmp_path):

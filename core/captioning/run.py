@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from core.captioning import speakers
-from core.captioning.scoring import SCORE_HELP, score
+from core.captioning.scoring import SCORE_HELP, SECOND, score_result
 from core.captioning.sources import Clip, ClipSettings, Given, corpus, source
 from core.captioning.types import (
     CHAT,
@@ -129,7 +129,7 @@ def _each_frame(
         answer = speakers.speak(speaker, speaker.prepare(one, ""), settings)
         told = yield from _steps(answer, settings, began)
         parts.append(told)
-        lines.append(f"{frames.times_s[k]:.1f} s: {speaker.text(told.ids)}")
+        lines.append(f"{frames.times_s[k]:.1f}{SECOND}{speaker.text(told.ids)}")
         seconds = time.perf_counter() - began
         yield CaptionStep(k + 1, len(frames), seconds, "\n".join(lines))
     whole = speakers.Said(
@@ -172,10 +172,12 @@ def recipe_of(frames: Frames, settings: CaptionSettings) -> Recipe:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a model will take in: frames as it sees them, tokens of pictures and of words, how many
-    it can hold (0: the pictures of these models have no limit but memory), gigabytes."""
+    """What a model will take in: frames as it sees them, of so many chosen, tokens of pictures and of
+    words, how many it can hold (0: the pictures of these models have no limit but memory),
+    gigabytes."""
 
     model: str
+    chosen: int
     frames: int
     picture_tokens: int
     word_tokens: int
@@ -192,9 +194,10 @@ class Budget:
             return "No model: nothing but arithmetic on the pictures."
         total = self.picture_tokens + self.word_tokens
         each = self.picture_tokens // self.frames
-        told = (
-            f"{self.frames} frames × {each} tokens + up to {self.word_tokens} of words = {total:,}"
-        )
+        told = f"{_frames(self.frames)} × {each} tokens"
+        told += f" + up to {self.word_tokens} of words = {total:,}"
+        if self.chosen != self.frames:
+            told = f"{_frames(self.chosen)} spread over the {self.frames} it takes: {told}"
         if self.over:
             return (
                 f"{TITLES[self.model]} can't hold this: {told}, and it holds {self.context:,}. "
@@ -216,8 +219,13 @@ def budget(count: int, settings: CaptionSettings, size: tuple[int, ...] = (512, 
         words += len(settings.question) // 3 + 9 * frames
     spec = MODELS.get(settings.model)
     return Budget(
-        settings.model, frames, frames * each, words, reads.context, spec.memory_gb if spec else 0.0
-    )
+        settings.model, count, frames, frames * each, words, reads.context,
+        spec.memory_gb if spec else 0.0,
+    )  # fmt: skip
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' * (count != 1)}"
 
 
 def _longest(settings: CaptionSettings) -> int:
@@ -315,7 +323,7 @@ def run(
             whole = replace(event.recipe, settings=(clip_settings, sample_settings, settings))
             event = replace(event, recipe=whole)
             known = clip.references
-            scores = score(event.text, known, corpus()) if known else {}
+            scores = score_result(event, known, corpus()) if known else {}
             yield Captioned(clip, frames, event, scores)
         else:
             yield event
@@ -343,7 +351,7 @@ def compare(
         part = stage(progress, k / len(keys), (k + 1) / len(keys))
         frames = frames_for(clip, sample_settings, key)
         found = caption(frames, replace(settings, model=key), part)
-        scores = score(found.text, known, corpus()) if known else {}
+        scores = score_result(found, known, corpus()) if known else {}
         scores["seconds"] = found.seconds
         seen = Compared(k + 1, len(keys), found.seconds, TITLES[key], frames.images[0], scores)
         yield seen, found

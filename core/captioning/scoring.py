@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from core.captioning.text_scores import text_scores
+from core.captioning.types import CaptionResult
 from core.scenes.facts import agreement
 from core.scenes.language import parse
 from core.types import InputError
 
+SECOND = " s: "  # between a frame's second and its caption
 SCORE_HELP = {
     "colour": ("Colour", "Of who does something.", ""),
     "shape": ("Object", "Its shape.", ""),
@@ -38,6 +42,22 @@ def score(
     """
     found = fact_scores(text, references[0]) if references else {}
     return found | text_scores(text, references, corpus)
+
+
+def score_result(
+    found: CaptionResult, references: Sequence[str], corpus: Sequence[Sequence[str]] | None = None
+) -> dict[str, float]:
+    """Scores of an answer, as `score` gives them. Where each frame has a caption of its own, each is
+    scored by itself, and this is the mean."""
+    each = [score(text, references, corpus) for text in captions_of(found)]
+    return {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
+
+
+def captions_of(found: CaptionResult) -> list[str]:
+    """What was said: one text, or one a frame, without the second that is shown before it."""
+    if found.settings.model != "blip-frames":
+        return [found.text]
+    return [line.partition(SECOND)[2] for line in found.text.splitlines()]
 
 
 def fact_scores(text: str, reference: str) -> dict[str, float]:

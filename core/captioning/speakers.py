@@ -24,7 +24,7 @@ import numpy as np
 
 from core import models, runtime
 from core.captioning.types import MODELS, READS, CaptionSettings
-from core.models import SAFE, ModelSpec, pool
+from core.models import SAFE, ModelSpec, enough_memory, pool
 from core.types import InputError, Progress, silent
 from core.video.types import Frames
 
@@ -98,7 +98,8 @@ def load(key: str, progress: Progress = silent) -> Speaker:
 def build(spec: ModelSpec, folder: Path) -> Speaker:
     """The model from its folder."""
     made = {"tiny-git": _git, "git-vatex": _git, "blip-frames": _blip}.get(spec.key, _chat)
-    return made(spec, folder)
+    speaker = made(spec, folder)
+    return replace(speaker, prepare=_room(spec)(speaker.prepare))
 
 
 def _net(kind: str, folder: Path, **options: Any) -> Any:
@@ -232,8 +233,22 @@ def speak(
     """Let the model answer: yields the answer as it grows, returns all of it.
 
     Probabilities are the model's own, before temperature and top-p. Closing the generator stops
-    the model at its next token.
+    the model at its next token. Raises Unavailable if the GPU's memory doesn't suffice.
     """
+    with _room(speaker.spec):
+        return (yield from _spoken(speaker, inputs, settings))
+
+
+def _room(spec: ModelSpec) -> Any:
+    """A context, or a decorator, for what the GPU's memory may not suffice for: it raises Unavailable,
+    which says what to do."""
+    other = INSTEAD if spec.key != "tiny-git" else "'Measured, no model' works without it"
+    return enough_memory(spec.title, f"Fewer frames need less, and {other}")
+
+
+def _spoken(
+    speaker: Speaker, inputs: Inputs, settings: CaptionSettings
+) -> Generator[str, None, Said]:
     import torch
     from transformers import StoppingCriteria, StoppingCriteriaList
     from transformers.generation.streamers import BaseStreamer
@@ -307,7 +322,8 @@ def log_chances(
     speaker: Speaker, inputs: Inputs, ids: np.ndarray, **options: Any
 ) -> tuple[np.ndarray, Any]:
     """How likely the model finds an answer that is given: log-probabilities (N,) float64, nats, of
-    its tokens, and the model's whole output. One pass, no sampling."""
+    its tokens, and the model's whole output. One pass, no sampling. Raises Unavailable if the GPU's
+    memory doesn't suffice."""
     import torch
 
     answer = torch.as_tensor(ids, device=speaker.net.device)[None]
@@ -318,9 +334,9 @@ def log_chances(
         if name in given:
             more = torch.full_like(answer, value).to(given[name].dtype)
             given[name] = torch.cat([given[name], more], 1)
-    with torch.inference_mode():
+    with _room(speaker.spec), torch.inference_mode():
         out = speaker.net(**given, use_cache=False, **options)
-    after = out.logits.shape[1] - given["input_ids"].shape[1]  # GIT answers for pictures too
-    logits = out.logits[0, after + start - 1 : -1].float()
-    found = logits.log_softmax(-1).gather(1, answer[0, :, None])[:, 0]
+        after = out.logits.shape[1] - given["input_ids"].shape[1]  # GIT answers for pictures too
+        logits = out.logits[0, after + start - 1 : -1].float()
+        found = logits.log_softmax(-1).gather(1, answer[0, :, None])[:, 0]
     return found.double().cpu().numpy(), out

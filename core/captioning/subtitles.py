@@ -13,6 +13,7 @@ One set of rules holds for all four:
     length     a cue that would last 0 ms lasts 1 ms: the formats know no empty spans
     text       lines are trimmed and empty ones left out, because an empty line ends a cue;
                a cue without text is left out
+    repeats    a cue that says the same as the one before and begins by its end is one with it
     errors     InputError for a cue that ends before it starts, starts before 0 or has no number
 """
 
@@ -65,7 +66,7 @@ def to_text(cues: Sequence[Cue]) -> str:
 
 def _plain(cues: Sequence[Cue]) -> list[_Plain]:
     """The cues in order, in milliseconds and clean lines, by the rules above."""
-    plain = []
+    plain: list[_Plain] = []
     for cue in cues:
         if not (math.isfinite(cue.start_s) and math.isfinite(cue.end_s)) or cue.start_s < 0:
             raise InputError(
@@ -82,7 +83,13 @@ def _plain(cues: Sequence[Cue]) -> list[_Plain]:
         lines = [line for line in lines if line]
         if lines:
             plain.append((start, max(end, start + 1), lines))
-    return sorted(plain, key=lambda cue: cue[:2])
+    joined: list[_Plain] = []
+    for start, end, lines in sorted(plain, key=lambda cue: cue[:2]):
+        if joined and lines == joined[-1][2] and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1]), lines
+        else:
+            joined.append((start, end, lines))
+    return joined
 
 
 def _clock(ms: int, point: str = ".") -> str:

@@ -20,7 +20,7 @@ def facts(film: Film, frame: Any) -> VideoInfo:
     width, height = (round(side) for side in film.shape)
     steps = np.diff(film.times_s)
     close_s = max(2.5 * float(stream.time_base), 0.05 * film.step_s)  # containers round times
-    lasts = film.end_s > 0
+    lasts = film.end_s > film.times_s[0]
     return VideoInfo(
         width=height if film.turn[0] == 0 else width,
         height=width if film.turn[0] == 0 else height,
@@ -62,8 +62,9 @@ def remarks(film: Film, frame: Any) -> list[str]:
 
 
 def _rate(film: Film) -> float:
-    if len(film.times_s) > 1 and film.times_s[-1] > 0:
-        return (len(film.times_s) - 1) / float(film.times_s[-1])
+    lasts_s = float(film.times_s[-1] - film.times_s[0])
+    if lasts_s > 0:
+        return (len(film.times_s) - 1) / lasts_s
     rate = film.stream.average_rate or film.stream.guessed_rate
     return float(rate) if rate else float("nan")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import numpy as np
 from core.types import InputError
 from core.video import colour
 from core.video.facts import facts, listed, remarks
-from core.video.index import COUNTED, ESTIMATED, PTS, read_index
+from core.video.index import COUNTED, ESTIMATED, PTS, index_of
 from core.video.opening import open_container, video_stream
 from core.video.source import Picture, check_size, fitted, named
 
@@ -24,11 +25,16 @@ SKIPPING = {
     "mpeg4",
 }  # decoders that can leave out frames nobody needs
 INDEX_S = 30.0  # longer, and numbers are estimated
+PRIMING_S = 0.03  # by so much sound may begin before it is heard, to make its decoder ready
 AHEAD = 64  # packets to look through for another frame where one can't be decoded
 
 
 class Film:
-    """A file with a video stream as a `Source`."""
+    """A file with a video stream as a `Source`.
+
+    start_s: the file's own time of the clip's start, which is when its first stream begins: browsers
+    show a film whose sound begins first from the sound's start on.
+    """
 
     def __init__(self, path: Path, limit_s: float, index_s: float = INDEX_S) -> None:
         self.path, self.name, self.notes = path, named(path), []
@@ -56,13 +62,13 @@ class Film:
         context.thread_count = min(4, os.cpu_count() or 1)
 
     def _look(self, index_s: float) -> None:
-        self.index = index = read_index(self.container, self.stream, index_s)
+        self.index = index = index_of(self.path, index_s)
         count, base = len(index.pts), float(self.stream.time_base)
         if count == 0:
             raise InputError(f"{self.name} has a video stream without frames. Choose another file.")
         if index.broken:
             self.notes.append(index.broken)
-        self.start_s = float(index.pts[0]) * base
+        self.start_s = first_s = float(index.pts[0]) * base
         claimed = self.stream.frames
         if claimed > count + 1 and index.kind == PTS and claimed > index.packets:
             self.notes.append(
@@ -74,7 +80,9 @@ class Film:
             self.times_s = np.arange(count) / rate
             self.notes.append("The file has no times of its own: they follow from its frame rate.")
         else:
-            self.times_s = (index.pts - index.pts[0]) * base
+            if first_s - self._sound_s() > PRIMING_S:
+                self.start_s = self._sound_s()
+            self.times_s = (index.pts - index.pts[0]) * base + (first_s - self.start_s)
             steps = np.diff(self.times_s)
             self.step_s = float(np.median(steps)) if count > 1 else index.last * base
         if index.kind == ESTIMATED:
@@ -91,6 +99,16 @@ class Film:
         self.shape = frame.width * max(1, self.ratio), frame.height * max(1, 1 / self.ratio)
         self.notes += remarks(self, frame)
         self.info = facts(self, frame)
+
+    def _sound_s(self) -> float:
+        """When sound begins, by the file's clock; infinite without any. What lies before 0 isn't
+        heard either."""
+        starts = [
+            float(sound.start_time * sound.time_base)
+            for sound in self.container.streams.audio
+            if sound.start_time is not None and sound.time_base
+        ]
+        return max(0.0, min(starts, default=math.inf))
 
     def _first_frame(self) -> Any:
         frame = next((frame for _, frame in self._decoded(0, 400)), None)
@@ -281,8 +299,8 @@ class Film:
                 if now is not None and now >= pts - half:
                     shown = round((now - self.index.pts[0]) / max(1, self.index.last))
                     picture = self._picture(number, frame, max_px)
-                    true_s = float((now - self.index.pts[0]) * self.stream.time_base)
-                    yield Picture(shown, true_s, picture.image)
+                    since_s = float((now - self.index.pts[0]) * self.stream.time_base)
+                    yield Picture(shown, float(self.times_s[0]) + since_s, picture.image)
                     break
 
     def close(self) -> None:

@@ -10,11 +10,17 @@ from __future__ import annotations
 import time
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.video.opening import open_container, video_stream
+from core.video.source import named
+
 PTS, COUNTED, ESTIMATED = "pts", "counted", "estimated"
+KEPT = 4  # indices in memory; each takes some 16 bytes a frame
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,23 @@ class Index:
             return None
         place = int(np.searchsorted(self.pts, pts))
         return place if place < len(self.pts) and self.pts[place] == pts else None
+
+
+def index_of(path: Path, limit_s: float) -> Index:
+    """The index of the film in this file, which is looked through once as long as it stays as it
+    is: clips are opened again and again, for each window of a timeline. See `read_index`."""
+    about = path.stat()
+    return _index_of(path.absolute(), about.st_mtime_ns, about.st_size, limit_s)
+
+
+@lru_cache(KEPT)
+def _index_of(path: Path, changed_ns: int, size: int, limit_s: float) -> Index:
+    container, file = open_container(path)
+    try:
+        return read_index(container, video_stream(container, named(path)), limit_s)
+    finally:
+        container.close()
+        file.close()
 
 
 def read_index(container: Any, stream: Any, limit_s: float) -> Index:

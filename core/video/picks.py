@@ -6,6 +6,7 @@ begins by then.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,7 +16,7 @@ import numpy as np
 
 from core.types import InputError
 from core.video.source import Source
-from core.video.types import SampleSettings
+from core.video.types import SampleSettings, VideoInfo
 
 SMALL_PX = 64  # pictures that are only compared
 EPS_S = 1e-6
@@ -64,6 +65,24 @@ def choose(source: Source, settings: SampleSettings, look: Look) -> tuple[np.nda
                 f"At {settings.count} even moments only {len(numbers)} frames are on show."
             )
     return numbers + first, notes
+
+
+def counted(info: VideoInfo, settings: SampleSettings) -> int:
+    """How many frames `choose` will take, from the facts alone: as if all lasted equally long. Scene
+    changes and k-means have to look first; for them it is the most that it may be. Raises InputError
+    as `choose` does."""
+    if settings.pick == "hand":
+        return min(len(by_hand(settings.by_hand, info.frames)), settings.count)
+    rate = info.fps if info.fps > 0 else 1.0  # NaN, unknown, is not
+    times_s = np.arange(info.frames) / rate
+    end_s = info.duration_s if info.duration_s > 0 else info.frames / rate
+    first, last = part(times_s, end_s, settings.start_s, settings.end_s)
+    found = last - first + 1
+    if settings.pick == "every":
+        found = math.ceil(found / settings.every)
+    elif settings.pick == "fps":
+        found = min(found, max(1, math.ceil(found / rate * settings.fps - EPS_S)))
+    return min(found, settings.count)
 
 
 def part(times_s: np.ndarray, end_s: float, start: float, end: float) -> tuple[int, int]:

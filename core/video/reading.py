@@ -1,7 +1,7 @@
 """From a file to facts and frames: the functions the rest of Sightline uses.
 
 Films can be hours long, so nothing here holds more than the frames that are asked for. Times are
-true presentation times, in seconds after the first frame.
+true presentation times, in seconds after the clip's start.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def thumbnails(path: Footage, count: int = 24, max_px: int = 160) -> Frames:
     with opened(path, LIMIT_S) as source:
         numbers, notes = choose(source, settings, lambda fraction: None)
         middles, keys = source.times_s[numbers], source.keys
-        half_s = source.end_s / count / 2
+        half_s = (source.end_s - source.times_s[0]) / count / 2
         if len(keys) > 1:
             right = np.clip(np.searchsorted(keys, numbers), 1, len(keys) - 1)
             before = numbers - keys[right - 1] < keys[right] - numbers

@@ -32,8 +32,9 @@ class Picture(NamedTuple):
 class Source(Protocol):
     """A clip that is open.
 
-    times_s (N,) float64 rising from 0; end_s when the last frame goes; keys (K,) int64, numbers of
-    frames that can be had without decoding others; notes grow while it is read.
+    times_s (N,) float64, rising from 0, or from later where sound begins before the pictures;
+    end_s when the last frame goes; keys (K,) int64, numbers of frames that can be had without
+    decoding others; notes grow while it is read.
     """
 
     info: VideoInfo

@@ -128,6 +128,7 @@ def test_frames_are_picked_by_pressing_them(url, open_page):
         page.wait_for_function(
             "([box, told]) => box.value === told", arg=[numbers.element_handle(), told]
         )
+    page.locator(".status", has_text="3 frames spread over the 8").first.wait_for()
     page.locator("#captioning-now").click()
     page.locator(".status", has_text="3 frames").or_(
         page.locator(".note", has_text="of the 3 chosen")
