@@ -34,6 +34,10 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     if chosen.cluster:
         parser.error("running on a cluster isn't built yet: start without --cluster")
+    if chosen.models:  # a shell leaves ~ as it is in --models=~/weights
+        chosen.models = os.path.abspath(os.path.expanduser(chosen.models))
+        if not os.path.isdir(chosen.models):
+            parser.error(f"--models or SIGHTLINE_MODELS: there is no folder {chosen.models}")
     return chosen
 
 
@@ -46,7 +50,7 @@ def configure(chosen: argparse.Namespace) -> None:
     if chosen.offline:
         os.environ["SIGHTLINE_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
     if chosen.models:
-        os.environ["SIGHTLINE_MODELS"] = os.path.abspath(chosen.models)
+        os.environ["SIGHTLINE_MODELS"] = chosen.models
 
 
 def build(tabs: Sequence[str]):

@@ -1,9 +1,10 @@
 """Pretrained models: what they are, where their weights lie, and which stay in memory.
 
 A model is named once, as a `ModelSpec`, with the commit of its weights pinned: a hub repository
-can change under a name, a commit can't. Weights are read from safetensors or ONNX only. A pickle
-(.bin, .pt) is a program that runs when it is opened, and so is a repository's own Python; neither
-is ever loaded.
+can change under a name, a commit can't. A few name a branch, because their commit couldn't be
+looked up; recipes then carry the commit that lies on this computer. Weights are read from
+safetensors or ONNX only. A pickle (.bin, .pt) is a program that runs when it is opened, and so is a
+repository's own Python; neither is ever loaded.
 
     folder = locate(spec)                          # on this computer, or fetched, or Unavailable
     model = pool().get(spec, lambda folder: Net.from_pretrained(folder, **SAFE))
@@ -17,11 +18,13 @@ import functools
 import gc
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,8 +47,8 @@ T = TypeVar("T")
 class ModelSpec:
     """One pretrained model.
 
-    source is a hub id `org/name` or a folder; revision the commit of its weights ("" for a
-    folder); download_mb what is fetched; memory_gb what it takes while it runs, in the GPU's
+    source is a hub id `org/name` or a folder; revision the commit of its weights, or a branch (""
+    for a folder); download_mb what is fetched; memory_gb what it takes while it runs, in the GPU's
     memory if it needs one. needs names packages, and 'gpu' for CUDA or Apple's MPS. note is the
     sentence shown next to it: what it can't do. files (patterns) are what is read of a hub
     repository, which often holds the same weights several times.
@@ -69,8 +72,8 @@ class ModelSpec:
 
     @property
     def id(self) -> str:
-        """`source@commit`, as recipes carry it."""
-        return f"{self.source}@{self.revision[:12]}" if self.revision else self.source
+        """`source@commit`, as recipes carry it; `source@branch` while nobody knows the commit."""
+        return f"{self.source}@{_commit(self)[:12]}" if self.revision else self.source
 
     @property
     def about(self) -> str:
@@ -102,7 +105,8 @@ def locate(spec: ModelSpec, progress: Progress = silent, *, instead: str = "") -
         try:
             folder = _local(spec)
             if folder is None and spec.revision and not runtime.offline():
-                folder = _download(spec, progress)
+                with runtime.aside(), _fetching(spec, progress):
+                    folder = _local(spec) or _download(spec, progress)
             if folder is not None:
                 return folder
             why = _absent(spec)
@@ -208,6 +212,19 @@ def _local(spec: ModelSpec) -> Path | None:
     return None
 
 
+def _commit(spec: ModelSpec) -> str:
+    """The revision; of a branch what it stands for in the hub's cache here."""
+    if re.fullmatch("[0-9a-f]{40}", spec.revision):
+        return spec.revision
+    try:
+        folder = _local(spec)
+    except Unavailable:
+        folder = None
+    if folder is None or folder.parent.name != "snapshots":
+        return spec.revision
+    return folder.name
+
+
 def _hub_cache() -> str:
     # Read now, not when huggingface_hub was imported, so that a test or a launcher can set it.
     from huggingface_hub import constants
@@ -240,6 +257,21 @@ def _checked(spec: ModelSpec, folder: Path) -> bool:
             "could run code of its own when opened. Put a .safetensors file there."
         )
     return False
+
+
+_fetches: dict[str, threading.Lock] = {}  # by source: who fetches it
+
+
+@contextmanager
+def _fetching(spec: ModelSpec, progress: Progress) -> Iterator[None]:
+    """One fetches a model, others wait for that: in a loop, so that they can be stopped."""
+    lock = _fetches.setdefault(spec.source, threading.Lock())
+    while not lock.acquire(timeout=0.25):
+        progress(0.0, desc=f"waiting for {spec.title}, which is being fetched")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _download(spec: ModelSpec, progress: Progress) -> Path:
@@ -317,15 +349,20 @@ class Pool:
         """The model, built from its folder by `build` unless it is here. Raises Unavailable.
 
         Room is made before building. One thread builds, others wait: the same model is never
-        built twice. A spec is always built the same way.
+        built twice. A spec is always built the same way. Nobody waits for another's download.
         """
         with self._lock:
+            if spec in self._models:
+                self._models.move_to_end(spec)
+                return self._models[spec]
+        folder = locate(spec, progress, instead=instead)
+        with self._lock:
             if spec not in self._models:
-                folder = locate(spec, progress, instead=instead)
                 while self._models and self.used_gb + spec.memory_gb > self.limit_gb:
                     self._models.popitem(last=False)
                     _release()
-                self._models[spec] = build(folder)
+                with enough_memory(spec.title, instead):
+                    self._models[spec] = build(folder)
             self._models.move_to_end(spec)
             return self._models[spec]
 
@@ -344,6 +381,19 @@ class Pool:
         with self._lock:
             self._models.clear()
             _release()
+
+
+@contextmanager
+def enough_memory(title: str, instead: str = "") -> Iterator[None]:
+    """Work of a model that the GPU's memory may not suffice for: then Unavailable, with what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; it isn't imported for this
+            raise
+        _release()
+        why = f"{title} ran out of GPU memory. Close what else uses the GPU, or choose a smaller model."
+        raise Unavailable(_sentence(why, instead)) from error
 
 
 def _release() -> None:

@@ -8,9 +8,11 @@ PNG: four views of one thing, so they can't disagree.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import platform
 import reprlib
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -21,13 +23,22 @@ from urllib.parse import parse_qsl, urlencode
 from core.types import InputError, Settings
 
 PNG_KEY = "sightline"
-PACKAGES = ("numpy", "opencv-python", "torch", "transformers")
+PACKAGES = (
+    "numpy", "scipy", "opencv-python", "scikit-image", "pillow", "av", "torch", "transformers",
+    "diffusers", "peft", "gsplat", "pycolmap", "trimesh",
+)  # fmt: skip
+IN_CAPTIONS = ("python", "numpy", "opencv-python", "torch", "transformers")
 
 S = TypeVar("S", bound=Settings)
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the installed packages that can change a result."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -61,7 +72,7 @@ class Recipe:
         }
 
     def caption(self) -> str:
-        """One line under a figure: what was set, by which model, in which versions."""
+        """One line under a figure: what was set, by which model, in which of the main versions."""
         said = []
         for settings in self.settings:
             for f in dataclasses.fields(settings):
@@ -72,7 +83,8 @@ class Recipe:
                 shown = choices[value] if choices else _short(value)
                 said.append(f"{f.metadata['label']} {shown}{' ' + unit if unit else ''}")
         parts = [*said, self.model] if self.model else said
-        made = "Sightline, " + ", ".join(f"{k} {v}" for k, v in self.versions.items())
+        used = [f"{k} {v}" for k, v in self.versions.items() if k in IN_CAPTIONS]
+        made = ", ".join(["Sightline", *used])
         return " · ".join([*parts, made])
 
     def link(self) -> str:
@@ -101,7 +113,8 @@ class Recipe:
         if self.model:
             head += ["", f"Model: {self.model}"]
         made = ", ".join(f"{k} {v}" for k, v in self.versions.items())
-        head += ["", f"Made with {made}.", '"""', "", ""]
+        made = textwrap.fill(f"Made with {made}.", 100, break_on_hyphens=False)
+        head += ["", made, '"""', "", ""]
         return "\n".join(head) + filled.strip() + "\n"
 
     def to_json(self) -> str:

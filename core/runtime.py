@@ -15,12 +15,24 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from core.types import Progress, silent
 
+WAITS = "waiting for other work to end"
+
 _lock = threading.Lock()  # one piece of heavy work at a time: two would only slow each other
+
+
+class _Mine(threading.local):
+    """Of this thread: has it the lock, and how often has it asked to keep it between snapshots?"""
+
+    has, alone = False, 0
+
+
+_mine = _Mine()
 
 
 def offline() -> bool:
@@ -47,25 +59,75 @@ def run(call: Callable[..., Any], /, *args: Any, gpu: bool = False, **kwargs: An
     With gpu=True on a ZeroGPU Space the call goes to a GPU worker; what crosses is pickled, so
     its progress stays behind. Everywhere else it runs here, one at a time.
     """
-    if gpu and "SPACES_ZERO_GPU" in os.environ:
+    if _elsewhere(gpu):
         kwargs.pop("progress", None)
         return _on_gpu(call, args, kwargs)
-    with _lock:
+    had = _mine.has
+    _take()
+    try:
         return call(*args, **kwargs)
+    finally:
+        if not had:
+            _give()
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Inside a call: what only waits, as for a download. Other work goes on meanwhile."""
+    had = _mine.has
+    _give()
+    try:
+        yield
+    finally:
+        if had:
+            _take()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside a generator that is streamed: other work doesn't come in between its snapshots, as
+    while it alters networks that others use too."""
+    _mine.alone += 1
+    try:
+        yield
+    finally:
+        _mine.alone -= 1
+
+
+def _take() -> None:
+    """Wait for this thread's turn, unless it has it."""
+    if not _mine.has:
+        _lock.acquire()
+        _mine.has = True
+
+
+def _give() -> None:
+    """Let others have their turn."""
+    if _mine.has:
+        _mine.has = False
+        _lock.release()
+
+
+def _elsewhere(gpu: bool) -> bool:
+    return gpu and "SPACES_ZERO_GPU" in os.environ
 
 
 def _call(call: Callable[..., Any], args: tuple, kwargs: dict) -> Any:
     return call(*args, **kwargs)
 
 
-try:  # ZeroGPU looks for a decorated function at module level; elsewhere this is just `_call`
+def _each(call: Callable[..., Iterator], args: tuple, kwargs: dict) -> Iterator:
+    yield from call(*args, **kwargs)
+
+
+try:  # ZeroGPU looks for decorated functions at module level; elsewhere these are just themselves
     if "SPACES_ZERO_GPU" not in os.environ:
         raise ImportError
     import spaces  # type: ignore[import-not-found]
 
-    _on_gpu = spaces.GPU(_call)
+    _on_gpu, _each_on_gpu = spaces.GPU(_call), spaces.GPU(_each)
 except ImportError:
-    _on_gpu = _call
+    _on_gpu, _each_on_gpu = _call, _each
 
 
 # ---------------------------------------------------------------- following it
@@ -110,11 +172,13 @@ def stream(
     """Run `call(*args, progress=..., **kwargs)` in a thread and tell what happens meanwhile.
 
     A plain function ends in Done(result). A generator's snapshots come as Parts, then
-    Done(last one). Errors are raised here. Closing this generator makes the call's next
-    progress raise Stopped (or closes the call's generator), and waits up to a second for it to end.
+    Done(last one). Before its turn comes, ticks say that it WAITS. Errors are raised here. Closing
+    this generator makes the call's next progress raise Stopped (or closes the call's generator), and
+    waits up to a second for it to end.
     """
     events: queue.Queue = queue.Queue()
     stop = threading.Event()
+    turn = threading.Event()  # set when the work begins
     began = time.perf_counter()
 
     def progress(fraction: float, /, desc: str = "") -> None:
@@ -125,9 +189,20 @@ def stream(
         events.put(Tick(min(max(fraction, 0.0), 1.0), desc, seconds, left))
 
     def work() -> None:
+        nonlocal began
         try:
+            if not _elsewhere(gpu):
+                _take()
+            if stop.is_set():
+                raise Stopped
+            began = time.perf_counter()
+            turn.set()
             if inspect.isgeneratorfunction(call):
-                _drain(call, args, kwargs | {"progress": progress}, events, stop)
+                if _elsewhere(gpu):
+                    snapshots = _each_on_gpu(call, args, kwargs)
+                else:
+                    snapshots = call(*args, **kwargs, progress=progress)
+                _drain(snapshots, events, stop)
             else:
                 value = run(call, *args, gpu=gpu, progress=progress, **kwargs)
                 events.put(Done(value))
@@ -135,6 +210,8 @@ def stream(
             events.put(Done(None))
         except BaseException as error:  # handed to the one who listens, who raises it
             events.put(error)
+        finally:
+            _give()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -144,11 +221,14 @@ def stream(
             try:
                 event = events.get(timeout=0.25)
             except queue.Empty:  # a silent stretch: still tick, so that Stop finds a way in
-                event = replace(last, seconds=time.perf_counter() - began)
+                seconds = time.perf_counter() - began
+                event = replace(last, seconds=seconds)
+                if not turn.is_set():
+                    event = Tick(0.0, WAITS, seconds, None)
             if isinstance(event, BaseException):
                 raise event
             if isinstance(event, Tick):
-                last = event
+                last = last if event.desc == WAITS else event
                 if time.perf_counter() - told < every_s:
                     continue
                 told = time.perf_counter()
@@ -160,21 +240,16 @@ def stream(
         thread.join(timeout=1)
 
 
-def _drain(
-    call: Callable[..., Iterator],
-    args: tuple,
-    kwargs: dict,
-    events: queue.Queue,
-    stop: threading.Event,
-) -> None:
+def _drain(snapshots: Iterator, events: queue.Queue, stop: threading.Event) -> None:
     """Put a generator's snapshots into events. Other work may come in between two of them: training
-    takes minutes, and meanwhile somebody wants a picture."""
+    takes minutes, and meanwhile somebody wants a picture. Not while it has to be `alone`."""
     last = None
-    snapshots = call(*args, **kwargs)
     try:
         while True:
-            with _lock:
-                value = next(snapshots, _drain)
+            _take()
+            value = next(snapshots, _drain)
+            if not _mine.alone:
+                _give()
             if value is _drain:
                 break
             last = value

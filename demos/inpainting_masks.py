@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from core import figures
+from core import figures, runtime
 from core.inpainting import hub_masks, masks
 from core.inpainting.sources import Given, source
 from core.inpainting.windows import box
-from core.types import InputError
+from core.types import InputError, Progress, silent
 from demos import ui
 from demos.inpainting_input import token
 from demos.widgets.mask_editor import SMALL, MaskEditor
@@ -68,12 +68,11 @@ class Tools:
                     "your paint; Segment Anything (hub) takes what the middle of your last stroke "
                     "lies on."
                 )
-                with gr.Row():
-                    self.cut = gr.Button("GrabCut", size="sm", min_width=100)
-                    self.click = gr.Button("Segment Anything", size="sm", min_width=100)
+                self.cut = gr.Button("GrabCut", size="sm", min_width=100)
+                self.click = ui.Job("Segment Anything", "inpainting-click")
             with gr.Tab("Words"):
                 self.words = gr.Textbox(label="What is to go", info="For CLIPSeg, from the hub.")
-                self.by_words = gr.Button("Find it", size="sm")
+                self.by_words = ui.Job("Find it", "inpainting-words")
             with gr.Tab("File"):
                 self.file = gr.File(label="A mask of the picture's size: white is filled",
                                     height=110, file_types=["image"])  # fmt: skip
@@ -92,26 +91,33 @@ class Tools:
             mask = empty if seen.mask is None else seen.mask
             return _Found(seen.picture, mask, last, token(where, path))
 
+        def lands(seen: _Found, new: np.ndarray) -> dict:
+            return {self.editor: painted_on(seen.picture, new, seen.made_for)}
+
         def on(event: Any, make: Callable[..., np.ndarray], *more: Any) -> None:
             """make(found, *values of more) is the new mask."""
 
             def handler(*values: Any) -> dict:
                 seen = found(*values[len(more) :])
-                new = make(seen, *values[: len(more)])
-                return {self.editor: painted_on(seen.picture, new, seen.made_for)}
+                return lands(seen, make(seen, *values[: len(more)]))
 
             event(ui.guard(handler, status), [*more, *inputs], [status, self.editor], **ui.QUIET)
+
+        def follow(job: ui.Job, make: Callable[..., np.ndarray], *more: Any) -> None:
+            """The same for what takes long: make takes a progress too."""
+
+            def work(*values: Any) -> Iterator:
+                seen = found(*values[len(more) :])
+                yield from runtime.stream(_made, make, seen, *values[: len(more)], gpu=True)
+
+            job.wire(work, lambda made: lands(*made), [*more, *inputs], [self.editor])
 
         on(self.grow.click, lambda seen, px: masks.grown(seen.mask, px), self.px)
         on(self.shrink.click, lambda seen, px: masks.grown(seen.mask, -px), self.px)
         on(self.by_colour.click, _by_colour, self.colour, self.tolerance)
         on(self.cut.click, lambda seen: masks.grab_cut(seen.picture, _box(seen.mask)))
-        on(self.click.click, lambda seen: hub_masks.click(seen.picture, *_middle(seen)))
-        on(
-            self.by_words.click,
-            lambda seen, words: hub_masks.by_words(seen.picture, words),
-            self.words,
-        )
+        follow(self.click, _clicked)
+        follow(self.by_words, _by_words, self.words)
         on(self.file.upload, _read, self.file)
 
         def save(*values: Any) -> dict:
@@ -120,6 +126,21 @@ class Tools:
             return {self.saved: gr.File(str(path), visible=True)}
 
         self.save.click(ui.guard(save, status), inputs, [status, self.saved], **ui.QUIET)
+
+
+def _made(
+    make: Callable[..., np.ndarray], seen: _Found, *values: Any, progress: Progress = silent
+) -> tuple[_Found, np.ndarray]:
+    """What the mask was made for, and the mask."""
+    return seen, make(seen, *values, progress=progress)
+
+
+def _clicked(seen: _Found, *, progress: Progress) -> np.ndarray:
+    return hub_masks.click(seen.picture, *_middle(seen), progress=progress)
+
+
+def _by_words(seen: _Found, words: str, *, progress: Progress) -> np.ndarray:
+    return hub_masks.by_words(seen.picture, words, progress=progress)
 
 
 def _by_colour(seen: _Found, colour: str, tolerance: float) -> np.ndarray:

@@ -186,12 +186,17 @@ def _each(found: Run, *, progress: Progress = silent) -> tuple[dict, list]:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Widgets that a new result empties."""
+    """Widgets that a new result empties, and a list of files that it hides."""
 
-    outputs: list[Any]
+    emptied: list[Any]
+    files: gr.File
+
+    @property
+    def outputs(self) -> list[Any]:
+        return [*self.emptied, self.files]
 
     def show(self) -> dict:
-        return dict.fromkeys(self.outputs)
+        return {**dict.fromkeys(self.emptied), self.files: ui.no_files()}
 
 
 def outputs_tabs() -> Outputs:
@@ -270,7 +275,7 @@ def outputs_tabs() -> Outputs:
         }
 
     build.wire(building, built, [kind, detail, many], [model, facts, files], keyed=True)
-    return Outputs([colour, depth, model, facts])
+    return Outputs([colour, depth, model, facts], files)
 
 
 def _filmed(

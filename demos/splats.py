@@ -59,7 +59,7 @@ def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
     take = ui.TakeAway("splats")
     ui.lesson("splats")
 
-    outputs = [token, headline, view, *score.outputs, *take.outputs]
+    outputs = [token, headline, view, *score.outputs, *convert.outputs, *take.outputs]
 
     def work(
         request: gr.Request, paths: list[str] | None, title: str | None, *values: Any
@@ -97,6 +97,7 @@ def build(run: Callable[..., Iterator[Viewed]] = run) -> None:
             headline: views.headline(session),
             view: views.viewer_value(session),
             **score.show(seen),
+            **convert.show(),
             **take.show(seen.recipe),
         }
 

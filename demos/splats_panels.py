@@ -298,6 +298,11 @@ class Convert:
                                         info="24 of them a second.")  # fmt: skip
                 self.shoot = ui.Job("Make the film", "splats-film")
             self.film = gr.Video(label="Film", autoplay=True, loop=True, interactive=False)
+        self.outputs = [self.table, self.files, self.film]
+
+    def show(self) -> dict:
+        """Other splats are shown: what was made of the last ones goes."""
+        return {self.table: "", self.files: ui.no_files(), self.film: None}
 
     def wire(self) -> None:
         self._film()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -157,7 +155,7 @@ def calibration(rig_file: gr.File, source: Any, status: Any) -> None:
             yield from runtime.stream(calibrated, left or [], right or [], chosen)
 
         def show(made: Calibrated) -> dict:
-            path = write_rig(made.calibration, Path(tempfile.mkdtemp()) / "rig.yml")
+            path = write_rig(made.calibration, ui.folder() / "rig.yml")
             return {
                 said: _about(made),
                 shown: markup.pictures(

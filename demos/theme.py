@@ -121,6 +121,8 @@ body:not(.dark) .cm-line, body:not(.dark) .cm-line span {{ color: var(--body-tex
 .status .bar i {{ display: block; height: 3px; background: var(--color-accent); }}
 .status .said {{ border-left: 3px solid {ALARM}; padding: 2px 0 2px 10px; }}
 .dark .status .said {{ border-left-color: {NIGHT_ALARM}; }}
+.status .waits {{ animation: waits 0s 1s backwards; }}
+@keyframes waits {{ from {{ visibility: hidden; }} }}
 .check {{ font-size: .92rem; line-height: 1.4; border-left: 3px solid {ALARM}; padding: 2px 0 2px 10px;
   margin-bottom: 6px; }}
 .dark .check {{ border-left-color: {NIGHT_ALARM}; }}

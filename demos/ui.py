@@ -12,7 +12,9 @@ import functools
 import html
 import math
 import re
+import shutil
 import tempfile
+import time
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
+from core import images
 from core.recipe import Recipe, from_link
 from core.runtime import Done, Part, Tick
 from core.types import Compared, InputError, Settings, Unavailable
@@ -33,7 +36,10 @@ LATEX = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "$", "right": "$", "display": False},
 ]
+COMPARED_PX = 1200  # the longer side of a picture in Compare
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six")
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+AT_ONCE = 8  # jobs that are begun, of all pages: they take turns, as core.runtime lets one compute
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,9 @@ def text(**kwargs: Any) -> gr.HTML:
     return gr.HTML("", padding=False, apply_default_css=False, **kwargs)
 
 
+WAITS = """() => '<div class="waits">Waiting for other work to end…</div>'"""  # seen after a second
+IN_VAIN = """(line) => line.includes('class="waits"') ? '' : line"""  # Gradio's queue was full
+
 ANEW = '<div class="note">There is a new result. Open this view again to see it.</div>'
 
 
@@ -277,17 +286,18 @@ class Job:
         the request first, for what the server keeps by the page's session. Returns the event."""
 
         def handler(*values: Any):
-            busy = True
+            busy = waits = True
             try:
                 with contextlib.closing(work(*values)) as events:  # type: ignore[type-var]
                     for event in events:
                         if isinstance(event, Tick):
                             yield {self.status: _told(event)}
                         elif isinstance(event, Part):
-                            yield show(event.value)
+                            yield {**({self.status: ""} if waits else {}), **show(event.value)}
                         elif event.value is not None:
                             busy = False
                             yield {self.status: "", **show(event.value)}
+                        waits = False
                 if busy:  # the work told of parts alone, and its last tick still stands there
                     yield {self.status: ""}
             except Exception as error:
@@ -298,18 +308,20 @@ class Job:
         def keyed_handler(request: gr.Request, *values: Any):
             yield from handler(request, *values)
 
+        gr.on(self.go.click, None, None, self.status, js=WAITS, **QUIET)  # goes before the next one
         event = gr.on(
             self.go.click,
             keyed_handler if keyed else handler,
             list(inputs),
             [self.status, *outputs],
             concurrency_id="work",
-            concurrency_limit=2,
+            concurrency_limit=AT_ONCE,
             show_progress="hidden",
             trigger_mode="always_last",
             api_name=api_name,
             api_visibility="public" if api_name else "private",
         )
+        event.failure(None, self.status, self.status, js=IN_VAIN, **QUIET)
         if also:
             gr.on(list(also), None, None, None, js=press(self.name), **QUIET)
         stopped = self.stop.click(None, None, None, cancels=[event], queue=False, **QUIET)
@@ -337,6 +349,8 @@ def guard(call: Callable[..., dict], status: Any) -> Callable[..., dict]:
 
 # ---------------------------------------------------------------- files for the page
 
+FOLDER, KEPT_S = "sightline-", 12 * 3600  # a page may stay open for a working day
+
 
 def by_name(files: Sequence[str]) -> list[str]:
     """Uploads in the order of their names, numbers in them as numbers: each lies in a folder of its
@@ -349,12 +363,22 @@ def by_name(files: Sequence[str]) -> list[str]:
 
 
 def folder() -> Path:
-    """A new folder that Gradio serves from, and clears in its time."""
+    """A new folder that Gradio serves from. Those that are older than KEPT_S go now: Gradio itself
+    clears only what its own widgets wrote."""
     from gradio.utils import get_upload_folder
 
     root = Path(get_upload_folder())
     root.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=root))
+    for old in root.glob(f"{FOLDER}*"):
+        with contextlib.suppress(FileNotFoundError):  # somebody else removed it
+            if time.time() - old.stat().st_mtime > KEPT_S:
+                shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=FOLDER, dir=root))
+
+
+def no_files() -> dict:
+    """The update that empties a list of files and hides it."""
+    return gr.update(value=None, visible=False)
 
 
 def address(path: Path) -> str:
@@ -378,16 +402,19 @@ def lesson(slug: str) -> None:
 
 
 class Compare:
-    """Part of the Compare panel: up to four methods on the same input, in a grid with scores."""
+    """Part of the Compare panel: methods on the same input, in a grid with scores."""
 
     def __init__(
-        self, slug: str, methods: Mapping[str, str], chosen: Sequence[str], meaning: markup.Help
-    ):
+        self, slug: str, methods: Mapping[str, str], chosen: Sequence[str], meaning: markup.Help,
+        most: int = 4,
+    ):  # fmt: skip
+        self.range = f"two to {NUMBERS[most]}"
+        self.most = most
         self.methods = gr.CheckboxGroup(
             [(title, key) for key, title in methods.items()],
             value=list(chosen),
             label="Methods",
-            info="Two to four, on the same input.",
+            info=f"{self.range.capitalize()}, on the same input.",
         )
         self.job = Job("Compare", f"{slug}-compare")
         self.answers = text()
@@ -405,8 +432,8 @@ class Compare:
 
         def start(*values: Any):
             methods = values[keyed]
-            if not 2 <= len(methods) <= 4:
-                raise InputError(f"{len(methods)} methods are chosen. Choose two to four.")
+            if not 2 <= len(methods) <= self.most:
+                raise InputError(f"{len(methods)} methods are chosen. Choose {self.range}.")
             found: list[Compared] = []
             for event in work(*values):
                 if isinstance(event, Part):
@@ -417,12 +444,33 @@ class Compare:
 
         def show(found: tuple[Compared, ...]) -> dict:
             return {
-                self.answers: markup.pictures((c.picture, c.name) for c in found),
+                self.answers: markup.pictures(
+                    (images.fit(c.picture, COMPARED_PX)[0], c.name) for c in found
+                ),
                 self.scores: markup.compare_table(found, self.meaning),
             }
 
         outputs = [self.answers, self.scores]
         return self.job.wire(start, show, [self.methods, *inputs], outputs, keyed=keyed)
+
+
+COPY = """async (link) => {
+  const told = (words) => `<div role="status">${words}</div>`;
+  if (!link) return told('There is no result yet. Run the tab first.');
+  try {
+    await navigator.clipboard.writeText(link);
+  } catch {  // a page that came over plain http from another computer has no clipboard
+    const box = document.body.appendChild(document.createElement('textarea'));
+    box.style.position = 'fixed';
+    box.value = link;
+    box.focus();
+    box.select();
+    const copied = document.execCommand('copy');
+    box.remove();
+    if (!copied) return told('The browser did not copy it. Select the link and copy it by hand.');
+  }
+  return told('The link is copied.');
+}"""
 
 
 class TakeAway:
@@ -445,14 +493,17 @@ class TakeAway:
                 label="Link that restores these settings", buttons=[], interactive=False
             )
             gr.Button("Copy the link", size="sm", elem_classes="job").click(
-                None, self.link, None, js="(link) => navigator.clipboard.writeText(link)", **QUIET
+                None, self.link, self.status, js=COPY, **QUIET
             )
             self.code = gr.Code(label="Python that computes this result", language="python")
-        self.outputs = [self.link, self.code]
+        self.outputs = [self.link, self.code, self.files, self.status]
 
     def show(self, recipe: Recipe) -> dict:
-        """Updates for a new result."""
-        return {self.link: recipe.link(), self.code: recipe.code()}
+        """Updates for a new result: the last one's files go."""
+        return {
+            self.link: recipe.link(), self.code: recipe.code(), self.files: no_files(),
+            self.status: "",
+        }  # fmt: skip
 
     def wire(
         self, state: Any, write: Callable[[Any, Path], list[Path]], *, keyed: bool = False

@@ -6,6 +6,7 @@ What it paints is noise; what is tested holds for any weights.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,6 +38,7 @@ from core.control.types import SCHEDULERS
 from core.diffusion import MODELS, loading, nets, stepwise
 from core.diffusion import reader as reading
 from core.diffusion.models import CONTROLS, UNIONS
+from core.diffusion.rescue import rescued
 from core.types import InputError, Unavailable
 from demos import controlnet_inside
 
@@ -182,6 +184,30 @@ def test_seconds_are_those_of_painting(monkeypatch: pytest.MonkeyPatch):
     *_, result = generate(ring(), replace(FEW, baseline=False), agreement=score)
     assert isinstance(result, ControlResult)
     assert now[0] == 200 and result.seconds == 0
+
+
+def test_nobody_works_with_networks_while_they_are_in_float32():
+    import torch
+
+    net = torch.nn.Linear(2, 2).bfloat16()
+
+    def paint() -> Iterator[Any]:
+        for _ in range(3):
+            time.sleep(0.02)
+            yield net.weight.dtype
+        return np.full(2, np.nan if net.weight.dtype == torch.bfloat16 else 1.0)
+
+    def work(*, progress: Any) -> Iterator[Any]:
+        pipeline = SimpleNamespace(components={"net": net})
+        yield from rescued(pipeline, paint, "Toy", "", lambda words: None)  # type: ignore[arg-type]
+
+    inside_it, outside = set(), set()
+    for event in runtime.stream(work):
+        if isinstance(event, runtime.Part):
+            inside_it.add(event.value)
+            outside.add(runtime.run(lambda: net.weight.dtype))
+    assert inside_it == {torch.bfloat16, torch.float32}
+    assert outside == {torch.bfloat16}
 
 
 def test_what_half_precision_breaks_is_painted_again_in_float32(monkeypatch: pytest.MonkeyPatch):

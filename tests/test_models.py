@@ -88,6 +88,19 @@ def test_found_in_the_hub_cache_by_branch(tmp_path: Path, weights: Path) -> None
     assert locate(dataclasses.replace(SPEC, revision="main")).name == COMMIT
 
 
+def test_the_id_of_a_branch_names_the_commit_that_lies_here(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = dataclasses.replace(SPEC, revision="main")
+    assert spec.id == "org/toy@main"
+    hub_cache(tmp_path, SPEC.source, "main", weights)
+    assert spec.id == f"org/toy@{COMMIT[:12]}"
+    (tmp_path / "shelf" / "org").mkdir(parents=True)
+    weights.rename(tmp_path / "shelf" / "org" / "toy")  # goes first, and nobody knows its commit
+    monkeypatch.setenv("SIGHTLINE_MODELS", str(tmp_path / "shelf"))
+    assert spec.id == "org/toy@main" and SPEC.id == f"org/toy@{COMMIT[:12]}"
+
+
 def test_found_as_a_folder(weights: Path) -> None:
     spec = dataclasses.replace(SPEC, source=str(weights), revision="")
     assert locate(spec) == weights and missing(spec) == ""
@@ -418,6 +431,53 @@ def test_threads_share_one_build(specs: list[ModelSpec]) -> None:
         thread.join()
     assert len(built) == 2 and len(got) == 160
     assert len(set(got)) == 2  # one object for each key
+
+
+def test_a_download_keeps_nobody_from_another_model_and_is_done_once(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core import runtime
+
+    asked, arrives = threading.Event(), threading.Event()
+    fetched: list[str] = []
+
+    def snapshot_download(source: str, **kwargs: Any) -> str:
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        if kwargs.get("local_files_only"):
+            if fetched:
+                return str(weights)
+            raise LocalEntryNotFoundError("nothing here")
+        asked.set()
+        assert arrives.wait(5)
+        fetched.append(source)
+        return str(weights)
+
+    monkeypatch.delenv("SIGHTLINE_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.setattr(models, "memory_gb", lambda: 64.0)
+    here = dataclasses.replace(SPEC, key="here", source=str(weights), revision="")
+    pool, built, told = Pool(limit_gb=5), [], []
+
+    def build(folder: Path) -> object:
+        built.append(1)
+        return object()
+
+    def get(**kwargs: Any) -> object:
+        return pool.get(SPEC, build, lambda fraction, /, desc="": told.append(desc))
+
+    got: list[object] = []
+    threads = [threading.Thread(target=lambda: got.append(runtime.run(get))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert asked.wait(2)
+    assert runtime.run(pool.get, here, lambda folder: 7) == 7
+    time.sleep(0.4)
+    assert any("waiting for Toy" in desc for desc in told)
+    arrives.set()
+    for thread in threads:
+        thread.join(5)
+    assert len(fetched) == len(built) == 1 and len(got) == 2 and got[0] is got[1]
 
 
 def test_there_is_one_pool() -> None:

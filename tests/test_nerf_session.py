@@ -42,6 +42,15 @@ def rested(found: Run, *seconds: float) -> Session:
     return session
 
 
+def test_a_new_field_empties_what_was_made_of_the_last_one():
+    with gr.Blocks() as page:
+        made = panels.outputs_tabs()
+    (files,) = [b for b in page.blocks.values() if isinstance(b, gr.File)]
+    told = made.show()
+    assert set(told) == set(made.outputs)
+    assert told[files]["value"] is None and not told[files]["visible"]
+
+
 def test_the_way_back_finds_the_nearest_field(found):
     session = rested(found, 0.4, 0.6, 0.7, 2.0, 9.0)
     assert [kept.seconds for kept in session.kept] == [0.6, 2.0, 9.0]

@@ -9,7 +9,7 @@ import pytest
 from core import figures
 from core.matching.pairs import PairSettings
 from core.matching.types import GeometrySettings, MatchSettings
-from core.recipe import PNG_KEY, Recipe, from_link, read_png
+from core.recipe import PNG_KEY, Recipe, from_link, read_png, versions
 from core.types import InputError, Settings, setting
 
 KINDS = (PairSettings, MatchSettings, GeometrySettings)
@@ -71,6 +71,17 @@ def test_code_holds_only_what_was_changed():
     code = recipe(PairSettings(), MatchSettings(ratio=0.7), GeometrySettings()).code()
     assert "pair = PairSettings()" in code
     compile(code, "exported.py", "exec")
+
+
+def test_versions_name_what_is_installed_and_captions_the_main_ones():
+    found = versions()
+    assert {"python", "numpy", "scipy", "torch", "diffusers", "scikit-image"} <= set(found)
+    found["numpy"] = "changed"
+    assert versions()["numpy"] == np.__version__
+    made = recipe(PairSettings())
+    assert f"scipy {versions()['scipy']}" in made.code() and "scipy" not in made.caption()
+    assert f"numpy {np.__version__}" in made.caption()
+    assert max(map(len, made.code().splitlines())) <= 100
 
 
 def test_bad_links_and_pngs_are_named(tmp_path):

@@ -93,6 +93,106 @@ def test_a_silent_call_still_ticks_so_that_stop_can_land():
     assert sum(isinstance(e, Tick) for e in events) >= 1
 
 
+def both(alters, meanwhile):
+    """What happens, in order, if `meanwhile` is called after the first snapshot of `alters`."""
+    happened = []
+    events = runtime.stream(alters, happened)
+    while not isinstance(next(events), Part):
+        pass
+    other = threading.Thread(target=runtime.run, args=(meanwhile, happened))
+    other.start()
+    list(events)
+    other.join(2)
+    return happened
+
+
+def painted(happened, *, progress=silent):
+    for _ in range(4):
+        happened.append("step")
+        yield 1
+        time.sleep(0.05)
+
+
+def painted_alone(happened, *, progress=silent):
+    with runtime.alone():
+        yield from painted(happened)
+
+
+def test_other_work_comes_in_between_snapshots_unless_they_are_to_be_alone():
+    def meanwhile(happened):
+        happened.append("other")
+
+    assert both(painted, meanwhile).index("other") < 4
+    assert both(painted_alone, meanwhile) == ["step"] * 4 + ["other"]
+    assert runtime.run(lambda: 7) == 7, "the lock is free again"
+
+
+@pytest.mark.parametrize("ends", [InputError("Choose another."), None])
+def test_the_lock_is_free_after_lonely_work_that_failed_or_was_stopped(ends):
+    closed = threading.Event()
+
+    def work(*, progress=silent):
+        with runtime.alone():
+            try:
+                while True:
+                    yield 1
+                    if ends:
+                        raise ends
+            finally:
+                closed.set()
+
+    events = runtime.stream(work)
+    next(events)
+    if ends:
+        with pytest.raises(InputError):
+            list(events)
+    events.close()
+    assert closed.wait(1) and runtime.run(lambda: 7) == 7
+    assert both(painted, lambda happened: happened.append("other")).index("other") < 4
+
+
+def test_what_waits_aside_leaves_the_turn_to_others():
+    other_ran = threading.Event()
+
+    def fetches(*, progress=silent):
+        progress(0.0)
+        with runtime.aside():
+            assert other_ran.wait(2)
+        return 1
+
+    events = runtime.stream(fetches, every_s=0)
+    next(events)
+    runtime.run(other_ran.set)
+    assert list(events)[-1] == Done(1)
+    with runtime.aside():  # outside of any work it does nothing
+        assert runtime.run(lambda: 7) == 7
+
+
+def test_who_waits_for_its_turn_says_so_and_never_begins_once_stopped():
+    began, release = threading.Event(), threading.Event()
+    first = threading.Thread(target=runtime.run, args=(lambda: began.set() or release.wait(5),))
+    first.start()
+    assert began.wait(1)
+    ran = []
+
+    def silent_work(*, progress=silent):
+        ran.append(1)
+        time.sleep(0.6)
+        return 1
+
+    stopped, waits = runtime.stream(silent_work), runtime.stream(silent_work)
+    told = [next(stopped), next(waits)]
+    assert [t.desc for t in told if isinstance(t, Tick)] == [runtime.WAITS] * 2
+    stopped.close()
+    release.set()
+    later = list(waits)
+    first.join()
+    assert later[-1] == Done(1)
+    assert [t.desc for t in later if isinstance(t, Tick)][-1] == "", "it doesn't wait any more"
+    time.sleep(0.05)
+    assert ran == [1]
+
+
 def test_stage_maps_one_stage_into_the_whole():
     seen = []
     inner = runtime.stage(lambda f, /, desc="": seen.append((f, desc)), 0.2, 0.6)
@@ -103,13 +203,24 @@ def test_stage_maps_one_stage_into_the_whole():
 
 def test_on_a_space_gpu_calls_go_through_spaces_gpu(tmp_path):
     """A stand-in for the `spaces` package marks what passes through it."""
-    (tmp_path / "spaces.py").write_text("def GPU(f): return lambda *a: ('on the gpu', f(*a))")
+    (tmp_path / "spaces.py").write_text(
+        "import inspect\n"
+        "def GPU(f):\n"
+        "    if inspect.isgeneratorfunction(f):\n"
+        "        return lambda *a: (('on the gpu', x) for x in f(*a))\n"
+        "    return lambda *a: ('on the gpu', f(*a))"
+    )
     code = (
         "from core import runtime\n"
-        "print(runtime.run(len, 'abc', gpu=True), runtime.run(len, 'abc'))"
+        "def count(n, progress=None): yield from range(n)\n"
+        "print(runtime.run(len, 'abc', gpu=True), runtime.run(len, 'abc'))\n"
+        "for gpu in (True, False):\n"
+        "    print([e.value for e in runtime.stream(count, 2, gpu=gpu) if hasattr(e, 'value')])"
     )
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    for zero, said in (("1", "('on the gpu', 3) 3"), ("", "3 3")):
+    on = "[('on the gpu', 0), ('on the gpu', 1), ('on the gpu', 1)]"
+    here = "[0, 1, 1]"
+    for zero, said in (("1", f"('on the gpu', 3) 3\n{on}\n{here}"), ("", f"3 3\n{here}\n{here}")):
         env.pop("SPACES_ZERO_GPU", None)
         if zero:
             env["SPACES_ZERO_GPU"] = zero

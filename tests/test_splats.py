@@ -301,6 +301,10 @@ def test_a_link_s_viewpoint_is_for_what_is_opened_first(seen):
     told = list(job.fn(a_request(), *values))
     places = [widget for shown in told for widget in shown if shown[widget] == ()]
     assert len(places) == 2 and set(places) < set(job.inputs)
+    files = [block for block in job.outputs if isinstance(block, gr.File)]
+    assert len(files) == 2, "of Other files and of Take away"
+    for block in files:  # what was made of the last splats goes with them
+        assert told[0][block]["value"] is None and not told[0][block]["visible"]
     sessions.forget(a_request())
 
 

@@ -1,6 +1,7 @@
 """The shell: widgets from settings and back, errors as sentences, contrast, the command line."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from gradio.context import Context
 import app
 from core import runtime
 from core.matching.types import GeometrySettings, MatchSettings
+from core.recipe import Recipe
 from core.types import Compared, InputError, Unavailable
 from demos import markup, theme, ui
 
@@ -36,14 +38,12 @@ def test_controls_refuse_what_settings_refuse():
 
 
 def wired(wire: Callable[[], Any]) -> Callable[..., Any]:
-    """The handler that `wire` registers first: what a click runs."""
+    """The handler that `wire` registers first, of those in Python: what a click runs."""
     page = Context.root_block
     assert page is not None
     before = set(page.fns)
     wire()
-    handler = next(page.fns[k].fn for k in page.fns if k not in before)
-    assert handler is not None
-    return handler
+    return next(fn.fn for k, fn in page.fns.items() if k not in before and fn.fn is not None)
 
 
 def handler_of(job: ui.Job, work, show=lambda value: {}) -> Callable[..., Any]:
@@ -98,6 +98,44 @@ def test_a_job_shows_progress_with_the_time_left_and_closes_its_work():
     assert len(closed) == 2
 
 
+@pytest.mark.parametrize(
+    "events,said",
+    [
+        ([runtime.Part(1), runtime.Part(2), runtime.Done(2)], ["", None, ""]),
+        (
+            [runtime.Tick(0.5, "on", 1.0, None), runtime.Part(1), runtime.Done(None)],
+            ["on", None, ""],
+        ),
+        ([runtime.Done(1)], [""]),
+        ([], [""]),
+    ],
+)
+def test_whatever_a_job_tells_first_ends_the_waiting(events, said):
+    with gr.Blocks():
+        job, out = ui.Job("Go", "go"), gr.Number()
+        updates = list(handler_of(job, lambda: iter_of(events), lambda value: {out: value})())
+    assert len(updates) == len(said)
+    for update, words in zip(updates, said, strict=True):
+        assert (words is None) == (job.status not in update)
+        assert not words or words in update[job.status]
+
+
+def iter_of(events):
+    yield from events
+
+
+def test_waiting_is_told_before_the_job_and_taken_back_if_it_fails():
+    """Gradio runs the listeners of one click one after the other, in this order."""
+    with gr.Blocks() as page:
+        job = ui.Job("Go", "go")
+        job.wire(lambda: iter(()), lambda value: {}, [], [], api_name="go")
+    clicked = [fn for fn in page.fns.values() if (job.go._id, "click") in fn.targets]
+    assert [fn.fn is None for fn in clicked] == [True, False]
+    assert "Waiting for other work to end" in str(clicked[0].js)
+    (failed,) = [fn for fn in page.fns.values() if fn.trigger_only_on_failure]
+    assert failed.trigger_after == clicked[1]._id and failed.outputs == [job.status]
+
+
 def test_compare_wants_two_to_four():
     with gr.Blocks():
         grid = ui.Compare("x", {k: k for k in "abcde"}, ("a", "b"), {"s": ("S", "A score.", "")})
@@ -105,6 +143,11 @@ def test_compare_wants_two_to_four():
         for chosen in (["a"], list("abcde")):
             (update,) = handler(chosen)
             assert "Choose two to four" in update[grid.job.status]
+        more = ui.Compare("y", {k: k for k in "abcdef"}, ("a", "b"), {}, most=6)
+        assert more.methods.info == "Two to six, on the same input."
+        handler = wired(lambda: more.wire(lambda methods: iter(()), []))
+        (update,) = handler(["a"])
+        assert "Choose two to six" in update[more.job.status]
 
 
 def test_tables_escape_and_say_unknown():
@@ -145,6 +188,40 @@ def test_contrast_is_aa_in_light_and_dark():
     pairs += [("#ffffff", t.ACCENT), ("#ffffff", t.ACCENT_DARK), (t.NIGHT, t.NIGHT_ACCENT)]
     for text, ground in pairs:
         assert contrast(text, ground) >= 4.5, (text, ground)
+
+
+def test_a_folder_of_models_may_begin_with_a_tilde_and_must_be_there(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    assert app.options(["--models=~/weights"]).models == str(tmp_path / "weights")
+    with pytest.raises(SystemExit):
+        app.options(["--models=~/wieghts"])
+    assert f"there is no folder {tmp_path}/wieghts" in capsys.readouterr().err
+    monkeypatch.setenv("SIGHTLINE_MODELS", "~/weights")
+    assert app.options([]).models == str(tmp_path / "weights")
+    monkeypatch.delenv("SIGHTLINE_MODELS")
+    assert app.options([]).models is None
+
+
+def test_old_folders_go_when_a_new_one_is_made(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    old, young = ui.folder(), ui.folder()
+    other = tmp_path / "of-gradio"
+    other.mkdir()
+    (old / "packed.bin").write_bytes(b"x")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    new = ui.folder()
+    assert sorted(tmp_path.iterdir()) == sorted([young, new, other])
+
+
+def test_a_new_result_takes_the_last_ones_files_from_take_away():
+    with gr.Blocks():
+        take = ui.TakeAway("matching")
+    told = take.show(Recipe("matching", "", ()))
+    assert set(told) == set(take.outputs) and told[take.link] == "?tab=matching"
+    assert told[take.files] == ui.no_files() and told[take.status] == ""
+    assert ui.no_files() == {"__type__": "update", "value": None, "visible": False}
 
 
 def test_command_line(monkeypatch, capsys):

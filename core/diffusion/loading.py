@@ -168,7 +168,7 @@ def _class(name: str) -> Any:
 def _dtype(key: str) -> Any:
     import torch
 
-    if runtime.device() != "cuda":
+    if runtime.device() != "cuda" or key == "tiny-sd":  # small enough to need no rescue from NaN
         return torch.float32
     return torch.bfloat16 if key in BFLOAT else torch.float16
 
@@ -244,7 +244,8 @@ def scheduler(key: str, config: Any) -> Any:
 
 @contextmanager
 def with_lora(pipeline: Any, file: str | Path, scale: float = 1.0) -> Iterator[Any]:
-    """The pipeline with a LoRA added, W + scale·BA (Hu et al. 2021), and taken out afterwards.
+    """The pipeline with a LoRA added, W + scale·BA (Hu et al. 2021), and taken out afterwards. The
+    pool hands its networks to others too, so nothing else is painted meanwhile.
 
     file is a .safetensors, or a key of MODELS ('lcm'). Raises Unavailable without the package peft,
     InputError for a file that doesn't fit the model.
@@ -258,16 +259,17 @@ def with_lora(pipeline: Any, file: str | Path, scale: float = 1.0) -> Iterator[A
     file = Path(file).expanduser()
     if file.suffix != ".safetensors" or not file.is_file():
         raise InputError(f"{file.name} is no .safetensors file on this computer. Give one that is.")
-    try:
+    with runtime.alone():
         try:
-            pipeline.load_lora_weights(
-                file.parent, weight_name=file.name, adapter_name="lora", local_files_only=True
-            )
-            pipeline.set_adapters("lora", scale)
-        except (ValueError, RuntimeError, KeyError, OSError) as error:
-            raise InputError(
-                f"{file.name} is no LoRA for this model. Choose one that was made for it."
-            ) from error
-        yield pipeline
-    finally:
-        pipeline.unload_lora_weights()
+            try:
+                pipeline.load_lora_weights(
+                    file.parent, weight_name=file.name, adapter_name="lora", local_files_only=True
+                )
+                pipeline.set_adapters("lora", scale)
+            except (ValueError, RuntimeError, KeyError, OSError) as error:
+                raise InputError(
+                    f"{file.name} is no LoRA for this model. Choose one that was made for it."
+                ) from error
+            yield pipeline
+        finally:
+            pipeline.unload_lora_weights()

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from core.types import InputError, Unavailable
+from core import runtime
+from core.models import enough_memory
+from core.types import InputError
 
 T = TypeVar("T")
 
@@ -28,17 +30,12 @@ def rescued(
     """
     import torch
 
-    try:
+    with enough_memory(title, instead):
         made = yield from paint()
         if not np.isfinite(made).all() and _dtype(pipeline) != torch.float32:
             note("In half precision the picture came out as no number: painted in float32.")
             with _in_float32(pipeline):
                 made = yield from paint()
-    except torch.OutOfMemoryError as error:
-        raise Unavailable(
-            f"{title} ran out of GPU memory. Close what else uses the GPU, or choose a smaller "
-            f"model. {instead}."
-        ) from error
     if not np.isfinite(made).all():
         raise InputError(
             "The model painted no picture, only numbers without value. Take fewer steps, less "
@@ -62,11 +59,12 @@ def _in_float32(pipeline: Any) -> Generator[None, None, None]:
     """The networks in float32, and afterwards as they were: the pool hands them to others too."""
     import torch
 
-    before = [(net, next(net.parameters()).dtype) for net in _nets(pipeline)]
-    try:
-        for net, _ in before:
-            net.to(torch.float32)
-        yield
-    finally:
-        for net, dtype in before:
-            net.to(dtype)
+    with runtime.alone():
+        before = [(net, next(net.parameters()).dtype) for net in _nets(pipeline)]
+        try:
+            for net, _ in before:
+                net.to(torch.float32)
+            yield
+        finally:
+            for net, dtype in before:
+                net.to(dtype)

@@ -483,6 +483,32 @@ def test_a_sweep_streams_and_stops(page):
 # ---------------------------------------------------------------- take away
 
 
+def test_the_link_is_copied_with_a_clipboard_and_without_and_old_files_go(open_page, url):
+    page = open_page(url)
+    page.locator(f"{HEADLINE} b").first.wait_for()
+    take = panel(page, "Take away")
+    page.wait_for_function("location.search.includes('tab=matching')")
+    address = take.get_by_label("Link that restores these settings").input_value()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    copy = take.get_by_role("button", name="Copy the link")
+    copy.click()
+    take.get_by_text("The link is copied.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == address
+    page.evaluate("""() => {  // as of a page that came over plain http
+      Object.defineProperty(navigator, 'clipboard', {value: undefined});
+      document.addEventListener('copy', () => window.copied = document.activeElement.value);
+    }""")
+    copy.click()
+    page.wait_for_function("window.copied")
+    assert page.evaluate("window.copied") == address
+    take.get_by_role("button", name="Write the files").click()
+    take.locator(".file-preview a").first.wait_for()
+    press(page)
+    take.locator(".file-preview").wait_for(state="hidden")
+    assert "copied" not in take.inner_text()
+    assert page.watch.faults == []
+
+
 def link(page) -> str:
     """The address bar, which follows each result."""
     page.wait_for_timeout(600)
