@@ -116,8 +116,8 @@ Of the events alone that are a new combination: {only}. Overlap with the five re
 steps and stories. A helper, thrown away at the end, asked what a caption doesn't teach soon enough:
 which toy has its centre in which patch, where it is in the frames before and after, and what part it
 has in each event (`core/captioning/teaching.py`). The last round begins at the mean of the weights after
-the two before. It takes a few true clips for shuffled ones; what is shipped lies between the two, with
-{LAST:g} of the last round, a share that was chosen on other stories. Losses are the sum of the words' and
+the two before. It takes a few true clips for shuffled ones; what is shipped lies between it and the
+third, with {LAST:g} of the last round, as chosen on other stories. Losses are the sum of the words' and
 of its questions (`training.json`).
 
 | stage | steps × clips or frames | highest rate | time | loss |

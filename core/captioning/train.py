@@ -41,8 +41,8 @@ STAGES = {
 # et al. 2022, "Model soups").
 ROUNDS = ("again", "third")
 SHUFFLED = 1 / 8  # of the clips in the last round
-# The last round takes some true clips for shuffled ones. So what is shipped lies between it and that
-# mean, here (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+# The last round takes some true clips for shuffled ones. So what is shipped lies between it and the
+# round before, here (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 LAST = 0.75
 
 
@@ -184,7 +184,7 @@ def mean_weights(folder: Path, device: str = "cpu") -> dict[str, Tensor]:
 
 def shipped_weights(folder: Path) -> dict[str, Tensor]:
     """What the shipped tiny-git has."""
-    return _mixed([_weights(folder, "order"), mean_weights(folder)], [LAST, 1 - LAST])
+    return _mixed([_weights(folder, name) for name in ("order", "third")], [LAST, 1 - LAST])
 
 
 def _weights(folder: Path, stage: str, device: str = "cpu") -> dict[str, Tensor]:
