@@ -18,8 +18,9 @@ import numpy as np
 
 from core.types import InputError
 
-# The coarsest level's hole is at most about twice as thick: (on the first NEAR_LEVELS, on others).
-THIN_PX, NEAR_LEVELS = (4.0, 20.0), 2
+# The coarsest level's hole is at most about twice as thick: of strokes, and of holes whose middle is
+# more than WIDE_PX from their edge.
+THIN_PX, WIDE_THIN_PX, WIDE_PX = 4.0, 20.0, 32.0
 FEW = 0.1  # but whole known patches stand on at least this share of it
 _BUSY = 2.0  # how much the texture channels weigh against colour
 
@@ -40,7 +41,8 @@ def levels(image: np.ndarray, hole: np.ndarray, patch_px: int, most: int) -> lis
     where a further level would have too few whole patches of known pixels.
     """
     colour, holes = image.astype(np.float32), [hole]
-    while len(holes) < most and _thick_px(holes[-1]) > THIN_PX[len(holes) > NEAR_LEVELS]:
+    thin_px = WIDE_THIN_PX if _thick_px(hole) > WIDE_PX else THIN_PX
+    while len(holes) < most and _thick_px(holes[-1]) > thin_px:
         smaller = np.asarray(_blocks(holes[-1]).any((1, 3)))
         if min(smaller.shape) < 3 * patch_px or sources(smaller, patch_px).mean() < FEW:
             break
