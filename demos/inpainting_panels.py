@@ -103,7 +103,8 @@ def headline(found: Filled) -> str:
 
 def slider(found: Filled) -> tuple[np.ndarray, np.ndarray]:
     """The picture before and after, as large as a page needs."""
-    return tuple(images.fit(of, SHOWN_PX)[0] for of in (found.source.picture, found.result.image))
+    before, after = found.source.picture, found.result.image
+    return images.fit(before, SHOWN_PX)[0], images.fit(after, SHOWN_PX)[0]
 
 
 def before_after(found: Filled) -> str:
