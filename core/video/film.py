@@ -80,8 +80,9 @@ class Film:
             self.times_s = np.arange(count) / rate
             self.notes.append("The file has no times of its own: they follow from its frame rate.")
         else:
-            if first_s - self._sound_s() > PRIMING_S:
-                self.start_s = self._sound_s()
+            sound_s = self._sound_s()
+            if first_s - sound_s > PRIMING_S:
+                self.start_s = sound_s
             self.times_s = (index.pts - index.pts[0]) * base + (first_s - self.start_s)
             steps = np.diff(self.times_s)
             self.step_s = float(np.median(steps)) if count > 1 else index.last * base
