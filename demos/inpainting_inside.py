@@ -28,8 +28,8 @@ from demos.markup import large
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 NOTHING = {
     "telea": "Telea walks from the edge inwards, one pixel at a time. Each becomes a weighted mean of "
-    "known ones around it, those along the edge's direction counting most. There are no rounds to "
-    "show: it is done in one pass.",
+    "known ones around it, those straight out from the edge counting most. There are no rounds "
+    "to show: it is done in one pass.",
     "navier-stokes": "Lines of equal brightness are led into the hole as a fluid would flow, until "
     "they are steady. OpenCV shows nothing on the way.",
     "biharmonic": "One system of linear equations: the Laplacian of the Laplacian is 0 in the hole. "

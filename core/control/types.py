@@ -127,8 +127,8 @@ class ControlSettings(Settings):
         minimum=0.0, maximum=1.0, step=0.05, advanced=True,
     )  # fmt: skip
     guess: bool = setting(
-        False, "Guess mode", "Control without words: residuals fade by 0.825 a layer, and the "
-        "empty prompt gets none.", advanced=True,
+        False, "Guess mode", "Control without words: residuals fade from 1 in the middle to 0.1 at the "
+        "first block, and the empty prompt gets none.", advanced=True,
     )  # fmt: skip
     baseline: bool = setting(
         True, "Also without control", "The same noise and words, uncontrolled, to compare."

@@ -26,7 +26,7 @@ in training the words are dropped now and then):
 ControlNet (Zhang et al. 2023) leaves the U-Net as it is and adds to it. A trainable copy of its
 first half reads the map; convolutions of zeros join what it says to the second half, so that it
 begins by adding nothing. Stable Diffusion takes 13 such residuals, from 64, 32, 16 and 8 places and
-from the middle; in guess mode they fade by 0.825 a layer.
+from the middle; in guess mode they fade from there, to a tenth at the first.
 
 Inpainting keeps what is known. Without training, the known part is put back at every step,
 x_t = m ⊙ x_t(generated) + (1 − m) ⊙ x_t(known); a net trained for it sees nine channels: the latent,

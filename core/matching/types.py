@@ -107,7 +107,7 @@ class GeometrySettings(Settings):
         minimum=0.1, maximum=20.0, step=0.1, unit="px",
     )  # fmt: skip
     confidence: float = setting(
-        0.999, "Confidence", "Stop once a better sample is this unlikely.",
+        0.999, "Confidence", "Stop once a sample without a wrong match was drawn with this probability.",
         minimum=0.5, maximum=0.99999, step=0.001, advanced=True,
     )  # fmt: skip
     max_iterations: int = setting(

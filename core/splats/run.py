@@ -52,8 +52,8 @@ class SplatSettings(Settings):
         choices=SCENES,
     )  # fmt: skip
     splat_n: int = setting(
-        30_000, "Splats", "Spread evenly over what is visible.", minimum=500, maximum=200_000,
-        step=500,
+        30_000, "Splats", "Spread over all surfaces, at most half on the ground; what no camera sees is "
+        "left out.", minimum=500, maximum=200_000, step=500,
     )  # fmt: skip
     splat_seed: int = setting(
         0, "Splat seed", "Places the splats anew.", minimum=0, maximum=2**31 - 1, step=1,

@@ -82,8 +82,10 @@ def prepare(
         light = exposure(left, right, *sparse_matches(left, right))
         right = equalised(right, light)
         gain = ", ".join(f"{g:.2f}" for g in light.gain)
+        offset = ", ".join(f"{o:+.1f}" for o in light.offset)
         notes.append(
-            f"The right picture's red, green and blue were multiplied by {gain}."
+            f"The right picture's red, green and blue were multiplied by {gain} and shifted by "
+            f"{offset} grey levels."
             if np.isfinite(light.differ)
             else "Too few places could be compared, so the exposure stayed as it was."
         )

@@ -79,7 +79,7 @@ class StereoSettings(Settings):
         minimum=0.0, maximum=16.0, step=0.5, unit="px", advanced=True,
     )  # fmt: skip
     fill: bool = setting(
-        True, "Fill", "Give unknown pixels the disparity of the background beside them."
+        True, "Fill", "Give unknown pixels the disparity of the surface or background beside them."
     )
     max_side_px: int = setting(
         1500, "Working size", "Larger pairs are matched at this size.",
