@@ -33,7 +33,7 @@ screenshots: $(VENV)/.dev
 	$(PYTHON) -m tests.browser.screenshots
 
 bench: $(VENV)/.dev
-	for name in matching scenes stereo preflight nerf splats splat_fit splat_view control inpainting inpainting_patch inpainting_prior inpainting_repaint video captioning startup; do $(PYTHON) -m tests.bench.$$name; done
+	for name in matching scenes stereo preflight nerf splats splat_fit splat_view control inpainting inpainting_patch inpainting_learned inpainting_prior inpainting_repaint video captioning startup; do $(PYTHON) -m tests.bench.$$name; done
 
 clean:
 	rm -rf $(VENV) screenshots

@@ -11,13 +11,14 @@ import gradio as gr
 import numpy as np
 
 from core import runtime
-from core.inpainting import inpaint
+from core.inpainting import inpaint, levels
 from core.inpainting.deep_prior import best_stop
 from core.inpainting.painted import MANNERS, in_latent
 from core.inpainting.patch import PatchStep
 from core.inpainting.repaint import places
 from core.inpainting.run import Filled
 from core.inpainting.types import DIFFUSION, InpaintResult
+from core.metrics import psnr
 from core.runtime import stage
 from core.scenes.gallery import flow_colours
 from core.types import InputError, Progress
@@ -26,6 +27,7 @@ from demos.inpainting_panels import crop
 from demos.markup import large
 
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+ADDED = 3  # how much larger the learned filler's part is shown
 NOTHING = {
     "telea": "Telea walks from the edge inwards, one pixel at a time. Each becomes a weighted mean of "
     "known ones around it, those straight out from the edge counting most. There are no rounds "
@@ -65,6 +67,8 @@ def _look(found: Filled, progress: Progress) -> str:
         return _patches(found)
     if method == "deep-prior":
         return _prior(found)
+    if method == "learned":
+        return _learned(found)
     if method in DIFFUSION:
         return _diffusion(found, progress)
     return f"<p>{html.escape(NOTHING[method])}</p>"
@@ -130,6 +134,28 @@ def _prior(found: Filled) -> str:
             "the net is learning the known pixels' noise."
         )
     return text + _film(found)
+
+
+def _learned(found: Filled) -> str:
+    """The membrane that the net was given, and what it added."""
+    result, picture, truth = found.result, found.source.picture, found.source.truth
+    near, mask = crop(result.mask), result.mask
+    skin = levels.filled(picture.astype(np.float32), mask).clip(0, 255).round().astype(np.uint8)
+    added = np.clip(128 + ADDED * (result.image - skin.astype(int)), 0, 255).astype(np.uint8)
+    rows = [
+        (skin, "A membrane"),
+        (added, f"What the net adds, {ADDED} times; grey is nothing"),
+        (result.image, "Both"),
+    ]
+    text = _note(
+        "A membrane carries the colours at the edge across the hole and levels whatever crosses it. "
+        "The net was shown thousands of holes and what had been there; it adds edges that end at "
+        "both sides. Far from any known pixel it has nothing to add."
+    ) + markup.pictures(((large(one[near]), title) for one, title in rows), least_px=180)
+    if truth is not None:
+        before, after = (psnr(one[mask], truth[mask]) for one in (skin, result.image))
+        text += _note(f"In the hole: {before:.2f} dB before, {after:.2f} dB after.")
+    return text
 
 
 def _diffusion(found: Filled, progress: Progress) -> str:

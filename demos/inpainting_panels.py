@@ -42,6 +42,7 @@ ABOUT = {
     "navier-stokes": "Carries lines of equal brightness in from the edge: quick, smooth.",
     "biharmonic": "The smoothest surface that fits the edge in colour and slope.",
     "deep-prior": "A net that has seen nothing but this picture. Half a minute and more.",
+    "learned": "A small shipped net that adds to a membrane what that lacks. A second.",
     "repaint": "The shipped diffusion model, held to what is known. It knows toys on a floor.",
     "lama": "A net trained on photographs, from the hub.",
 }

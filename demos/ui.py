@@ -37,7 +37,7 @@ LATEX = [
     {"left": "$", "right": "$", "display": False},
 ]
 COMPARED_PX = 1200  # the longer side of a picture in Compare
-NUMBERS = ("none", "one", "two", "three", "four", "five", "six")
+NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven")
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 AT_ONCE = 8  # jobs that are begun, of all pages: they take turns, as core.runtime lets one compute
 

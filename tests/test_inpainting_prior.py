@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.inpainting import levels
 from core.inpainting.deep_prior import EVERY, best_stop, fit
 from core.inpainting.membrane import Membrane
 from core.inpainting.types import InpaintSettings, InpaintStep
@@ -91,3 +92,18 @@ def test_stopping_is_best_where_the_hole_is_nearest_to_the_truth() -> None:
     found, best = best_stop(steps, truth, mask)
     assert best == 1
     np.testing.assert_allclose(found, [20 * np.log10(255 / off) for off in (20, 2, 7)])
+
+
+def test_its_weights_are_drawn_beside_torchs_own_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        usual = torch.nn.Conv2d(4, 16, 3, 2, 1)
+    first = levels.net((16, 8), 4, 3).down[0][0][0]
+    assert (first.weight == usual.weight).all() and (first.bias == usual.bias).all()
+    monkeypatch.setattr(torch, "manual_seed", pytest.fail)
+    monkeypatch.setattr(torch.random, "set_rng_state", pytest.fail)
+    before = torch.random.get_rng_state()
+    _fitted(_ramp(9, 9), _hole(9, 9))
+    assert (torch.random.get_rng_state() == before).all()

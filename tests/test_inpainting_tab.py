@@ -20,6 +20,7 @@ from core.inpainting import METHODS, InpaintResult, InpaintSettings, InpaintStep
 from core.inpainting.patch import PatchStep
 from core.inpainting.run import Filled, recipe_of
 from core.inpainting.sources import Source, SourceSettings
+from core.metrics import psnr
 from core.types import InputError, silent
 from demos import inpainting, inpainting_inside, inpainting_masks, inpainting_panels
 from demos.inpainting_input import KINDS, Controls, by_link, given, token
@@ -346,3 +347,16 @@ def test_a_model_without_strength_is_told_and_not_run(monkeypatch: pytest.Monkey
     result = replace(result, settings=InpaintSettings(method="kandinsky22-inpaint"))
     text = inpainting_inside._diffusion(Filled(Source(image, None, mask, ""), result, {}), silent)
     assert "no strength" in text
+
+
+def test_the_learned_filler_shows_what_it_adds() -> None:
+    image = np.full((60, 80, 3), 90, np.uint8)
+    image[:, 40:] = 170
+    mask = box(60, 80)
+    result = inpaint(image, mask, InpaintSettings(method="learned"))
+    text = inpainting_inside._learned(Filled(Source(image, image, mask, ""), result, {}))
+    assert text.count("<img") == 3 and "3 times" in text
+    before, after = (psnr(step.image[mask], image[mask]) for step in result.steps)
+    assert f"{before:.2f} dB before, {after:.2f} dB after" in text
+    unknown = inpainting_inside._learned(Filled(Source(image, None, mask, ""), result, {}))
+    assert unknown.count("<img") == 3 and "dB" not in unknown

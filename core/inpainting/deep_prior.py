@@ -25,11 +25,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.inpainting.membrane import Membrane, bounded
+from core.inpainting import levels
+from core.inpainting.membrane import bounded
 from core.inpainting.types import InpaintSettings, InpaintStep
 from core.metrics import psnr
 from core.types import Progress, silent
@@ -59,10 +60,7 @@ def fit(
 
     began = time.perf_counter()
     bounded(mask)
-    torch_state = torch.random.get_rng_state()
-    torch.manual_seed(settings.seed)  # the net's weights draw from the global generator
-    net = _net()
-    torch.random.set_rng_state(torch_state)
+    net = levels.net(WIDTHS, SKIP, settings.seed)
     rng = np.random.default_rng(settings.seed)
     truth = _padded(image.astype(np.float32) / 255)
     adam = torch.optim.Adam(net.parameters(), RATE)
@@ -72,7 +70,7 @@ def fit(
         if k % FRESH == 1:
             asked.append(_asked(image, mask, rng))
         filled, hidden, copy = asked[int(rng.integers(len(asked)))]
-        seen = torch.cat([2 * filled - 1, 2 * hidden - 1], 1)
+        seen = levels.seen(filled, hidden)
         if turned := bool(rng.integers(2)):  # left and right change places
             seen = seen.flip(3)
         added = net(seen)
@@ -88,7 +86,7 @@ def fit(
         progress(k / total, desc=f"fitting, iteration {k}")
         if k % EVERY == 0 or k == total:
             seconds = time.perf_counter() - began
-            yield InpaintStep(k, total, seconds, _shown(mean, image), loss=error)
+            yield InpaintStep(k, total, seconds, levels.to_bytes(mean, image.shape), loss=error)
 
 
 def best_stop(
@@ -113,69 +111,8 @@ def _asked(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> Ask
         if (moved & ~mask).any() and not (moved | mask).all():
             copy, hidden = moved & ~mask, moved | mask
             break
-    skin = Membrane(hidden)
-    filled = rgb.copy()
-    filled[hidden] = skin.inside(rgb.reshape(-1, 3)[skin.rim])
-    return _padded(filled), _padded(hidden, beyond=1.0), _padded(copy, beyond=0.0)
+    return _padded(levels.filled(rgb, hidden)), _padded(hidden, 1.0), _padded(copy, 0.0)
 
 
 def _padded(array: np.ndarray, beyond: float | None = None) -> Tensor:
-    """(1, C, H', W') float32 of (H, W, C) or (H, W), in sizes that every level halves: at the right
-    and below stands `beyond`, or the edge again."""
-    import torch
-
-    factor = 2 ** len(WIDTHS)
-    # two places on the smallest level: reflection and normalisation need a neighbour
-    more = [(0, max(2 * factor, -(-n // factor) * factor) - n) for n in array.shape[:2]]
-    array = np.atleast_3d(array).astype(np.float32)
-    if beyond is None:
-        array = np.pad(array, (*more, (0, 0)), mode="edge")
-    else:
-        array = np.pad(array, (*more, (0, 0)), constant_values=beyond)
-    return torch.from_numpy(array.transpose(2, 0, 1).copy())[None]
-
-
-def _shown(mean: Tensor, image: np.ndarray) -> np.ndarray:
-    rgb = mean[0, :, : image.shape[0], : image.shape[1]].clamp(0, 1)
-    return (rgb.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-
-
-def _net() -> Any:
-    """(1, 4, H, W), a filled picture and what is hidden, to (1, 3, H, W), what to add: down through
-    the levels and up again, each level also handed across through SKIP channels."""
-    import torch
-    from torch import nn
-
-    def block(into: int, out: int, stride: int = 1, size: int = 3) -> Any:
-        conv = nn.Conv2d(into, out, size, stride, size // 2, padding_mode="reflect")
-        return nn.Sequential(conv, nn.BatchNorm2d(out), nn.LeakyReLU(0.1))
-
-    class Levels(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            downs = zip((4, *WIDTHS[:-1]), WIDTHS, strict=True)
-            self.down = nn.ModuleList(nn.Sequential(block(a, b, 2), block(b, b)) for a, b in downs)
-            self.across = nn.ModuleList(block(width, SKIP, size=1) for width in WIDTHS[:-1])
-            ups = zip(WIDTHS[1:], WIDTHS[:-1], strict=True)
-            self.up = nn.ModuleList(block(a + SKIP, b) for a, b in ups)
-            self.last = nn.Sequential(block(WIDTHS[0], WIDTHS[0]), nn.Conv2d(WIDTHS[0], 3, 1))
-            for zero in self.last[1].parameters():
-                nn.init.zeros_(zero)
-
-        def forward(self, x: Tensor) -> Tensor:
-            kept = []
-            for down in self.down:
-                x = down(x)
-                kept.append(x)
-            for k in range(len(self.up) - 1, -1, -1):
-                x = torch.cat([_twice(x), self.across[k](kept[k])], 1)
-                x = self.up[k](x)
-            return self.last(_twice(x))
-
-    return Levels()
-
-
-def _twice(x: Tensor) -> Tensor:
-    from torch.nn import functional
-
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return levels.padded(array, len(WIDTHS), beyond)

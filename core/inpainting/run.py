@@ -105,6 +105,8 @@ def _filled(
         yield from lama.fill(image, mask, settings, progress)
     elif method == "deep-prior":
         yield from _by_prior(image, mask, settings, progress)
+    elif method == "learned":
+        yield from _by_learning(image, mask, settings, progress)
     elif method == "patch":
         yield from _by_patches(image, mask, settings, progress)
     else:
@@ -148,6 +150,23 @@ def _by_prior(
         whole = image.copy()
         whole[part] = step.image
         yield replace(step, image=whole)
+
+
+def _by_learning(
+    image: np.ndarray, mask: np.ndarray, settings: InpaintSettings, progress: Progress
+) -> Iterator[InpaintStep]:
+    from core.inpainting import learned
+
+    began, parts = time.perf_counter(), pieces(mask)
+    for k, part in enumerate(parts):
+        at = window(box(part), mask.shape)
+        near = np.ascontiguousarray(image[at])
+        for step in learned.fill(near, part[at], settings, _part(progress, k, len(parts))):
+            image = image.copy()
+            image[at] = step.image
+            done = k * step.total + step.step
+            seconds = time.perf_counter() - began
+            yield InpaintStep(done, len(parts) * step.total, seconds, image)
 
 
 def _part(progress: Progress, k: int, of: int) -> Progress:
@@ -234,9 +253,10 @@ def recipe_of(image: np.ndarray, mask: np.ndarray, settings: InpaintSettings) ->
 
 def _model_of(method: str) -> str:
     from core.diffusion import MODELS
-    from core.inpainting import lama
+    from core.inpainting import lama, learned
 
-    key, every = "tiny-sd" if method == "repaint" else method, {**MODELS, **lama.MODELS}
+    key = {"repaint": "tiny-sd", "learned": "tiny-fill"}.get(method, method)
+    every = {**MODELS, **lama.MODELS, **learned.MODELS}
     return every[key].id if key in every else ""
 
 

@@ -15,13 +15,14 @@ METHODS = {
     "navier-stokes": "Navier–Stokes (OpenCV)",
     "biharmonic": "Biharmonic (scikit-image)",
     "deep-prior": "Deep image prior",
+    "learned": "Learned filler (tiny-fill)",
     "repaint": "RePaint with tiny-sd",
     "lama": "LaMa (hub)",
     "sd15-inpaint": "Stable Diffusion 1.5 inpainting (hub)",
     "kandinsky22-inpaint": "Kandinsky 2.2 inpainting (hub)",
     "flux2-klein": "FLUX.2 klein (hub)",
 }
-OFFLINE = ("patch", "telea", "navier-stokes", "biharmonic", "deep-prior", "repaint")
+OFFLINE = ("patch", "telea", "navier-stokes", "biharmonic", "deep-prior", "learned", "repaint")
 DIFFUSION = ("repaint", "sd15-inpaint", "kandinsky22-inpaint", "flux2-klein")
 
 USES = {  # the settings beside `method` and `feather_px` that each method reads
@@ -30,6 +31,7 @@ USES = {  # the settings beside `method` and `feather_px` that each method reads
     "navier-stokes": ("radius_px",),
     "biharmonic": (),
     "deep-prior": ("iterations", "seed"),
+    "learned": (),
     "repaint": ("prompt", "steps", "guidance", "strength", "jumps", "samples", "seed"),
     "lama": (),
     **dict.fromkeys(

@@ -60,7 +60,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         one(sys.argv[1])
         return
-    for method in ("telea", "navier-stokes", "biharmonic", "patch"):
+    for method in ("telea", "navier-stokes", "biharmonic", "patch", "learned"):
         subprocess.run([sys.executable, "-m", "tests.bench.inpainting", method], check=True)
 
 
