@@ -51,6 +51,8 @@ def configure(chosen: argparse.Namespace) -> None:
         os.environ["SIGHTLINE_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
     if chosen.models:
         os.environ["SIGHTLINE_MODELS"] = chosen.models
+    if chosen.public or chosen.host not in ("127.0.0.1", "localhost", "::1"):
+        os.environ["SIGHTLINE_PUBLIC"] = "1"  # no folder is opened because a visitor named it
 
 
 def build(tabs: Sequence[str]):

@@ -108,7 +108,7 @@ def _to_uint8(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype.kind in "iu":
         if array.min(initial=0) < 0:
             raise InputError(f"{name} holds negative values. Save it again as PNG.")
-        deep = array.max(initial=0) > 255 or array.dtype == np.uint16
+        deep = array.max(initial=0) > 255 or array.dtype.newbyteorder("=") == np.uint16
         return (np.clip(array / 257.0 if deep else array, 0, 255) + 0.5).astype(np.uint8)
     raise InputError(f"{name} holds {array.dtype}, not numbers. Give a photo.")
 

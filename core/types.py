@@ -219,6 +219,11 @@ class View:
         if self.depth_m is not None and self.depth_m.shape != self.rgb.shape[:2]:
             raise InputError(f"Depth {self.depth_m.shape} does not fit the view {self.rgb.shape}.")
 
+    @property
+    def depth(self) -> np.ndarray | None:
+        """The same as depth_m."""
+        return self.depth_m
+
 
 RenderFn = Callable[[Camera], View]
 

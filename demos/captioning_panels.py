@@ -168,7 +168,7 @@ class Comparison:
                 raise InputError(f"{len(chosen)} models are chosen. Choose two to four.")
             where, how, settings = self.made.read(values)
             clip = source(where, given(where, path, files))
-            found: list[tuple[Compared, CaptionResult]] = []
+            found: list[tuple[Compared, CaptionResult | None]] = []
             for event in runtime.stream(compare, chosen, clip, how, settings):
                 if isinstance(event, runtime.Part):
                     found.append(event.value)
@@ -184,8 +184,8 @@ class Comparison:
             frames = frames_for(clip, how, settings.model)
             yield from runtime.stream(_by_seed, frames, settings, int(count), clip.references)
 
-        def show_models(found: tuple[tuple[Compared, CaptionResult], ...]) -> dict:
-            rows = [(column.name, result.text) for column, result in found]
+        def show_models(found: tuple[tuple[Compared, CaptionResult | None], ...]) -> dict:
+            rows = [(column.name, result.text if result else "") for column, result in found]
             scored = [column for column, _ in found]
             keys = sorted({key for c in scored for key in c.scores}, key=list(COMPARE_HELP).index)
             even = [replace(c, scores={k: c.scores.get(k, math.nan) for k in keys}) for c in scored]
@@ -260,6 +260,9 @@ def write_files(found: Captioned, folder: Path) -> list[Path]:
     words = folder / "caption.json"
     words.write_text(json.dumps(about, indent=1), encoding="utf-8")
     part = next((s for s in recipe.settings if isinstance(s, SampleSettings)), SampleSettings())
+    measured = result.settings.model == "keyframes" and found.clip.path is not None
+    if part.pick == "hand" and not measured:
+        part = SampleSettings()  # these are of the whole clip, whatever its in and out points
     end_s = float(np.fmin(part.end_s or math.nan, frames.clip_s))
     end_s = end_s if math.isfinite(end_s) else float(frames.times_s[-1]) + 1
     script = folder / "captioning.py"

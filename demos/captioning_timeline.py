@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -28,7 +29,8 @@ class Timeline:
             with gr.Row():
                 self.window = gr.Slider(
                     0, 60, value=2, step=0.5, label="Window (s)",
-                    info="One caption for each stretch so long; 0: for each shot.",
+                    info="One caption for each stretch so long; 0: for each shot. A picture of your "
+                    "own lasts a second.",
                 )  # fmt: skip
                 with gr.Column(min_width=180):
                     self.job = ui.Job("Caption them", "captioning-windows")
@@ -52,21 +54,18 @@ class Timeline:
         def work(window_s: float, path: Any, files: Any, *values: Any) -> Iterator:
             where, how, settings = self.made.read(values)
             clip = source(where, given(where, path, files))
-            if clip.path is None:
-                raise InputError(
-                    "Pictures have no seconds of their own. Choose a video or a story."
-                )
+            footage = clip.path or clip.pictures
             cues: list[Cue] = []
             for event in runtime.stream(
-                captions_over_time, clip.path, how, settings, window_s=float(window_s)
+                captions_over_time, footage, how, settings, window_s=float(window_s)
             ):
                 if isinstance(event, runtime.Part):
                     cues.append(event.value)
-                    yield runtime.Part((str(clip.path), tuple(cues)))
+                    yield runtime.Part((clip.path, tuple(cues)))
                 elif isinstance(event, runtime.Tick):
                     yield event
 
-        def show(found: tuple[str, tuple[Cue, ...]]) -> dict:
+        def show(found: tuple[Path | None, tuple[Cue, ...]]) -> dict:
             return {self.cues: found, self.shown: drawn(found[1])}
 
         self.job.wire(work, show, [self.window, *self.inputs], [self.cues, self.shown])
@@ -78,6 +77,11 @@ class Timeline:
 
         def burn(found: tuple) -> Iterator:
             path, cues = _cues(found)
+            if path is None:
+                raise InputError(
+                    "Pictures are no film to burn captions into. Write subtitle files, or choose a "
+                    "video."
+                )
             yield from runtime.stream(burn_in, path, cues, ui.folder() / "subtitled.mp4")
 
         def film(made: Burned) -> dict:
@@ -91,7 +95,7 @@ class Timeline:
         self.burn.wire(burn, film, [self.cues], [self.film, self.lost])
 
 
-def _cues(found: tuple) -> tuple[str, tuple[Cue, ...]]:
+def _cues(found: tuple) -> tuple[Path | None, tuple[Cue, ...]]:
     if not found:
         raise InputError("There are no captions along the clip yet. Press Caption them first.")
     return found[0], found[1]

@@ -147,7 +147,10 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
         lambda of, key: gr.Column(visible=key == "edges" and of in FOUND),
         [where, kind], canny, **ui.QUIET,
     )  # fmt: skip
-    model.change(lambda key: gr.Dropdown(info=_about(key)), model, model, **ui.QUIET)
+    gr.on(
+        [model.change, kind.change], lambda *keys: gr.Dropdown(info=_about(*keys)), [model, kind],
+        model, **ui.QUIET,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,13 @@ def _more_maps() -> More:
     return More(maps, keep, drop, ui.text())
 
 
-def _about(key: str) -> str:
-    return f"{MODELS[key].note} {missing(key)}".strip()
+def _about(key: str, kind: str) -> str:
+    """What the model can't do, and what is missing for it and this control."""
+    try:
+        lacking = missing(key, (kind,))
+    except InputError as error:  # it doesn't know this control
+        lacking = str(error)
+    return f"{MODELS[key].note} {lacking}".strip()
 
 
 def _input(made: ui.Controls) -> Any:

@@ -151,7 +151,7 @@ def _learned(found: Filled) -> str:
         "A membrane carries the colours at the edge across the hole and levels whatever crosses it. "
         "The net was shown thousands of holes and what had been there; it adds edges that end at "
         "both sides. Far from any known pixel it has nothing to add."
-    ) + markup.pictures(((large(one[near]), title) for one, title in rows), least_px=180)
+    ) + markup.pictures(((large(one[near]), title) for one, title in rows))
     if truth is not None:
         before, after = (psnr(one[mask], truth[mask]) for one in (skin, result.image))
         text += _note(f"In the hole: {before:.2f} dB before, {after:.2f} dB after.")

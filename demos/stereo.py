@@ -102,7 +102,7 @@ def build(run: Callable[..., Run] = run) -> None:
     def work(request: gr.Request, *values: Any):
         settings = made.read(values[len(files.all) :])
         given = panels.opened(settings[0], values[: len(files.all)])
-        gpu = settings[3].method in MODELS
+        gpu = settings[3].method == "mono"
         for event in runtime.stream(run, *settings, given, gpu=gpu):
             if isinstance(event, runtime.Done) and event.value is not None:
                 panels.hand_over(request, event.value)
@@ -203,9 +203,9 @@ def _follow(made: ui.Controls) -> None:
 
 def _about(method: str) -> str:
     """What stands under the picker: for a pretrained model its limits, and what is missing."""
-    if method not in MODELS:
+    if method != "mono":
         return METHOD_HELP[method]
-    spec = MODELS[method]
+    spec = MODELS["depth-anything"]
     return f"{spec.note} {models.missing(spec, instead='The other methods work without it.')}"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from core import runtime
 from core.images import digest
-from core.stereo import MODELS, inspect, oak, pictures
+from core.stereo import inspect, oak, pictures
 from core.stereo.methods import P1, P2, Volumes, method_volumes
 from core.stereo.run import Run
 from core.stereo.types import StereoSettings
@@ -267,7 +267,7 @@ def _volumes(found: Run, kept: Kept | None) -> Kept:
 
 def _origin(found: Run, row: int, column: int) -> str:
     """Where a pixel's answer comes from, in two words."""
-    if found.result.settings.method in MODELS:
+    if found.result.settings.method == "mono":
         return "seen in one picture"
     return "matched" if np.isfinite(found.result.matched[row, column]) else "filled in"
 

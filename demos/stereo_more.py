@@ -79,7 +79,7 @@ def judged(found: Run, *, progress: Progress = silent) -> tuple[Shown, str]:
     scored against the truth, or the stereo result if there is none. Raises InputError for a result
     that isn't stereo's."""
     pair, result = found.pair, found.result
-    if result.settings.method in MODELS:
+    if result.settings.method == "mono":
         raise InputError(
             "This result was itself seen in one picture. Choose a stereo method, press Measure, "
             "and compare again."

@@ -13,7 +13,7 @@ import numpy as np
 
 from core import figures, images, runtime
 from core.cameras import look_at
-from core.stereo import MODELS, dots, export, pictures
+from core.stereo import dots, export, pictures
 from core.stereo.cloud import Cloud, point_cloud, step_for, write_ply
 from core.stereo.pairs import SourceSettings
 from core.stereo.preflight import Preflight
@@ -65,7 +65,7 @@ def hand_over(request: gr.Request, found: Run) -> None:
 def headline(found: Run) -> str:
     """The result in two lines, and what a person should know about it."""
     result, pair = found.result, found.pair
-    if result.settings.method in MODELS:
+    if result.settings.method == "mono":
         said = "<b>Seen in one picture</b>, scaled and shifted to fit stereo"
     else:
         said = f"<b>{np.isfinite(result.matched).mean():.0%} of the pixels matched</b>"

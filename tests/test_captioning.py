@@ -26,7 +26,7 @@ from core.captioning.earlier import motion
 from core.captioning.inspect import without
 from core.captioning.run import Captioned, Prepared, compare, frames_for, run, stretches
 from core.captioning.scoring import captions_of, score_result
-from core.captioning.sources import ClipSettings, Given, filmed, source
+from core.captioning.sources import ClipSettings, Given, corpus, filmed, source
 from core.captioning.speakers import Speaker, load, log_chances, speak, spec_of, spread
 from core.captioning.time_tests import changed, judged
 from core.captioning.types import READS, CaptionStep
@@ -420,7 +420,7 @@ def test_flow_sees_which_way_things_go():
 def test_models_are_compared_on_the_same_frames(found: Captioned):
     rows = list(compare(["tiny-git", "keyframes"], found.clip))
     assert [column.name for column, _ in rows] == ["tiny-git (shipped)", "Measured, no model"]
-    assert rows[0][1].text == found.result.text
+    assert rows[0][1] is not None and rows[0][1].text == found.result.text
     assert rows[0][0].scores["colour"] == found.scores["colour"]
 
 
@@ -431,7 +431,7 @@ def test_a_part_that_was_measured_is_named_wherever_it_is_told(tmp_path: Path):
     *_, last = run(where, SampleSettings(), model, Given(path))
     assert isinstance(last, Captioned) and "0 to 16 s of 20 s" in last.result.text
     rows = list(compare(["keyframes"], last.clip))
-    assert rows[0][1].text == last.result.text
+    assert rows[0][1] is not None and rows[0][1].text == last.result.text
     panels.write_files(last, tmp_path)
     held = np.load(tmp_path / "frames.npz")
     frames = Frames(held["images"], held["times_s"], held["indices"], clip_s=float(held["clip_s"]))
@@ -529,3 +529,62 @@ def test_patches_are_ruled_as_large_as_they_are():
     ruled = _ruled(np.zeros((720, 720, 3), np.uint8), 144)
     assert ruled.shape[:2] == (240, 240)
     assert np.flatnonzero(ruled[1, :, 0]).tolist() == [0, 48, 96, 144, 192]
+
+
+# ---------------------------------------------------------------- as Core has it
+
+
+def test_words_that_no_chance_decides_leave_torchs_alone(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, "manual_seed", pytest.fail)
+    monkeypatch.setattr(torch.random, "fork_rng", pytest.fail)
+    assert caption(clip(), CaptionSettings(max_tokens=3)).words
+
+
+def test_a_model_that_cannot_run_does_not_end_the_comparison(found, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("SIGHTLINE_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("SIGHTLINE_MODELS", raising=False)
+    rows = list(compare(["git-vatex", "tiny-git"], found.clip))
+    lost, result = rows[0]
+    assert lost.name.startswith("GIT base VATEX (hub) did not run: ") and result is None
+    assert np.isnan(lost.scores["seconds"]) and lost.picture.dtype == np.uint8
+    assert rows[1][1] is not None and rows[1][1].text == found.result.text
+    none = SampleSettings(pick="hand")
+    rows = list(compare(["tiny-git", "keyframes"], found.clip, none))
+    assert "No frames are picked" in rows[0][0].name and rows[1][1] is not None
+
+
+def test_score_knows_ciders_weights_by_itself():
+    truth = ["a red ball rolls to the left", "the red ball goes left"]
+    told = score("a red ball rolls", truth)
+    assert told["CIDEr-D"] > 0 and told == score("a red ball rolls", truth, corpus())
+
+
+def test_frames_alone_or_with_settings_are_attributed(found: Captioned):
+    frames = found.result.frames
+    want = attribution(frames, found.result)
+    for made in (attribution(frames), attribution(frames, CaptionSettings())):
+        assert made.words == want.words
+        np.testing.assert_allclose(made.left_out, want.left_out, atol=1e-4)
+    with pytest.raises(InputError, match="sees all frames at once"):
+        attribution(frames, CaptionSettings(model="keyframes"))
+
+
+def test_frames_picked_by_hand_are_of_the_whole_clip(tmp_path: Path):
+    how = SampleSettings(pick="hand", by_hand="0, 9", start_s=500)
+    *_, last = run(STORY, how, CaptionSettings(max_tokens=3))
+    assert isinstance(last, Captioned)
+    panels.write_files(last, tmp_path)
+    assert "00:00:00,000 --> 00:00:02,000" in (tmp_path / "captions.srt").read_text()
+
+
+def test_pictures_are_captioned_along_their_seconds(found: Captioned):
+    pictures = tuple(found.result.frames.images)
+    cues = list(captions_over_time(pictures, window_s=4.0))
+    assert [(cue.start_s, cue.end_s) for cue in cues] == [(0, 4), (4, 8)]
+    assert all(cue.text for cue in cues)
+    measured = CaptionSettings(model="keyframes")
+    assert len(list(captions_over_time(pictures, settings=measured, window_s=1.0))) == 8
+    assert sum(c.end_s - c.start_s for c in captions_over_time(pictures, settings=measured)) == 8

@@ -239,15 +239,14 @@ def test_what_half_precision_breaks_is_painted_again_in_float32(monkeypatch: pyt
     models.pool().clear()
 
 
-@pytest.mark.parametrize("scheduler", ["ddpm", "euler", "euler-a", "dpm++", "unipc", "lcm"])
+@pytest.mark.parametrize("scheduler", [key for key in SCHEDULERS if key != "ddim"])
 def test_the_last_estimate_is_the_picture(scheduler: str):
-    """What is left after the last step is x₀; for schedulers that end on it exactly."""
+    """What is left after the last step is x₀, exactly: all but DDIM end on it."""
     result = painted(settings=replace(FEW, scheduler=scheduler, baseline=False))
     assert np.isfinite(result.film.x0.astype(np.float32)).all() and len(result.film.t) == 4
     pipeline = loading.load("tiny-sd", ("edges",))
     last = inner.decoded(pipeline, result.film.x0[-1].astype(np.float32))
-    if scheduler in ("euler", "dpm++", "unipc", "lcm"):
-        assert np.abs(last.astype(int) - result.images).max() <= 2
+    assert np.abs(last.astype(int) - result.images).max() <= 2
 
 
 def test_estimate_undoes_the_mixture():
@@ -482,3 +481,23 @@ def test_maps_that_do_not_fit_are_refused_in_words():
         painted(Hint(ring().map, "pose"))
     with pytest.raises(InputError, match="covers no step"):
         ControlSettings(start=0.5, end=0.5)
+
+
+def test_maps_of_another_shape_are_not_squeezed():
+    wide = Hint(ring(size=128).map[32:96], "edges")
+    with pytest.raises(InputError, match=r"different shapes: 64×64 and 128×64 px"):
+        list(generate([ring(), wide], FEW))
+    quick = replace(FEW, steps=1, baseline=False)
+    *_, last = generate([ring(), Hint(ring(size=128).map[:127], "edges")], quick)
+    assert isinstance(last, ControlResult) and len(last.hints) == 2
+
+
+def test_a_kind_that_cannot_be_used_does_not_end_the_comparison():
+    where, quick = SourceSettings(), replace(FEW, steps=1, baseline=False)
+    first, lost, last = compare(where, ("edges", "pose", "depth"), HintSettings(), quick)
+    assert lost.name.startswith("Pose did not run: tiny-sd has no control 'pose'")
+    assert (lost.picture == source(where).picture).all() and lost.step == 2
+    assert all(math.isnan(value) for value in lost.scores.values())
+    assert set(first.scores) == set(lost.scores) == set(last.scores)
+    with pytest.raises(InputError, match="no picture yet"):
+        next(compare(SourceSettings(control_source="picture"), ("edges",), HintSettings(), quick))

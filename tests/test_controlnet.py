@@ -17,11 +17,12 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from core import runtime
 from core.control import ControlSettings, HintSettings, Step
 from core.control.run import Given, Painted, SourceSettings, compared, hint_of, run, source
 from core.control.scoring import named
 from core.control.sweep import Cell
-from core.diffusion import reader, world
+from core.diffusion import loading, reader, world
 from core.diffusion.card import SHIPPED, card
 from core.diffusion.measure import measured
 from core.diffusion.train import PICTURES
@@ -224,3 +225,18 @@ def test_depth_of_the_stereo_tab_is_a_map():
     inverse = replace(given, depth=1 / depth, inverse=True)
     again = hint_of(source(where, inverse), where, HintSettings(kind="depth"), inverse).map
     np.testing.assert_allclose(map, again[..., 0].astype(int), atol=1)
+
+
+def test_the_picker_says_what_is_missing_for_this_control(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runtime, "offline", lambda: False)
+    monkeypatch.delenv("SIGHTLINE_MODELS", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(loading.models, "memory_gb", lambda: 64.0)
+    assert "no control 'pose'. Choose one of: edges" in controlnet._about("tiny-sd", "pose")
+    assert "fetched from" in controlnet._about("sd15", "edges")
+    base = loading.ROOT / "assets/models/tiny-sd"  # as if it were here
+    spec = replace(loading.MODELS["sd15"], source=str(base), revision="")
+    monkeypatch.setitem(loading.MODELS, "sd15", spec)
+    assert "has it as a pickle only" in controlnet._about("sd15", "tile")

@@ -670,3 +670,106 @@ def test_parts_are_named_once() -> None:
     ]  # fmt: skip
     assert [spec.key for spec in parts("sd15", ("edges", "edges"))] == ["sd15", "sd15-canny"]
     assert [spec.key for spec in parts("sd15", ("edges",), "text")] == ["sd15"]
+
+
+# ---------------------------------------------------------------- a model of one's own
+
+
+def test_a_key_a_spec_and_a_folder_are_one_model(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [load("tiny-sd"), load(MODELS["tiny-sd"]), load(project / MODELS["tiny-sd"].source)]
+    assert len({id(pipeline.unet) for pipeline in made}) == 1
+    assert {type(pipeline).__name__ for pipeline in made} == {"StableDiffusionControlNetPipeline"}
+    assert load(MODELS["tiny-sd"].source).unet is made[0].unet, "wherever the program was started"
+    assert type(load(MODELS["sd15-inpaint"])).__name__ == "StableDiffusionInpaintPipeline"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("sd15", "StableDiffusionPipeline"), ("sdxl-union", "StableDiffusionXLPipeline"),
+     ("z-image", "ZImagePipeline"), ("sd15-inpaint", "StableDiffusionInpaintPipeline"),
+     ("kandinsky22-inpaint", "KandinskyV22InpaintCombinedPipeline"),
+     ("flux2-klein", "Flux2KleinInpaintPipeline")],
+)  # fmt: skip
+def test_a_folder_tells_what_it_is(key: str, name: str, saved: Path) -> None:
+    assert type(load(str(saved / key))).__name__ == name
+    mine = models.ModelSpec("mine", "Mine", str(saved / key), "", "MIT", 1, 0.1)
+    assert type(load(mine)).__name__ == name and loading.resolved(mine) == replace(mine, key=key)
+
+
+def test_a_folder_of_yours_is_controlled(
+    saved: Path, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _picture(load(saved / "sd15", ("edges",)), image=_map())
+    monkeypatch.setattr(loading, "ROOT", tmp_path)  # what was shipped is gone
+    _picture(load(project / MODELS["tiny-sd"].source, ("depth",)), image=_map())
+    words = nets.tokenizer(WORDS, tmp_path / "words")
+    _sd(tmp_path / "other", words, _unet(cross_attention_dim=12), "StableDiffusionPipeline")
+    with pytest.raises(InputError, match=r"made from Stable Diffusion 1\.5"):
+        load(tmp_path / "other", ("edges",))
+
+
+def test_a_folder_that_is_no_model_is_refused(saved: Path, tmp_path: Path) -> None:
+    for folder, told in (
+        (tmp_path / "gone", "There is no folder"),
+        (tmp_path, r"no model_index\.json"),
+        (saved / "kandinsky22-prior", "holds a KandinskyV22PriorPipeline, which can't be used"),
+    ):
+        with pytest.raises(InputError, match=told):
+            load(folder)
+    (tmp_path / "model_index.json").write_text("[]")
+    with pytest.raises(InputError, match=r"no model_index\.json that can be read"):
+        load(tmp_path)
+
+
+def test_pickles_in_a_folder_of_yours_stay_shut(shelf: Path) -> None:
+    for file in shelf.rglob("*.safetensors"):
+        file.unlink()
+        _pickle(file.with_suffix(".bin"))
+    with pytest.raises(Unavailable, match="a pickle"):
+        load(shelf)
+    assert not list(shelf.rglob("opened"))
+
+
+def test_a_page_opens_folders_for_its_owner_alone(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(saved / "sd15")
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    assert loading.own("sd15", " ") == "sd15"
+    assert loading.own("sd15", folder) == loading.resolved(Path(folder))
+    with pytest.raises(InputError, match=r"of Stable Diffusion 1\.5, not of SDXL"):
+        loading.own("sdxl-union", folder)
+    for name, value in (("SPACE_ID", "some/space"), ("SIGHTLINE_PUBLIC", "1")):
+        with monkeypatch.context() as here:
+            here.setenv(name, value)
+            with pytest.raises(InputError, match="open to strangers"):
+                loading.own("sd15", folder)
+
+
+def test_the_tab_paints_with_a_folder_of_yours(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, "sd15", replace(MODELS["sd15"], source="no/where"))
+    line = np.zeros((64, 64, 3), np.uint8)
+    line[20:22] = 255
+    settings = ControlSettings(model="sd15", prompt="a ball", steps=2, size_px=64, baseline=False)
+    with pytest.raises(Unavailable):
+        list(generate(Hint(line, "edges"), settings))
+    mine = replace(settings, folder=str(saved / "sd15"))
+    *_, result = generate(Hint(line, "edges"), mine, agreement=lambda image, hint: 0.5)
+    assert isinstance(result, ControlResult) and result.recipe.model == str(saved / "sd15")
+    assert "folder=" in result.recipe.code()
+
+
+def test_what_the_hub_has_as_a_pickle_is_told_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for name in ("HF_HUB_OFFLINE", "SIGHTLINE_OFFLINE"):
+        monkeypatch.setenv(name, "0")
+    told = r"pickle only.*\.safetensors in a folder\. tiny-sd works"
+    with pytest.raises(Unavailable, match=told):
+        load("sd15", ("tile",))

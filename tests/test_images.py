@@ -98,3 +98,9 @@ def test_digest_tells_shape_type_and_bytes_apart():
     digests = {images.digest(x) for x in (a, a.reshape(3, 2), a.astype(np.int8), a + 1)}
     assert len(digests) == 4
     assert images.digest(a) == images.digest(np.asfortranarray(a))
+
+
+def test_16_bits_are_seen_in_either_order_of_bytes():
+    dark = np.array([[0, 128, 255], [200, 3, 90]])  # of 65,535: all but black
+    for order in ("<u2", ">u2"):
+        assert images.as_rgb(dark.astype(order)).max() == 1

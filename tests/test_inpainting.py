@@ -513,3 +513,27 @@ def test_a_scene_has_its_words_and_diffusion_gets_them(fake: Fake) -> None:
     assert last.scores["outside"] == 0
     assert worded(by("repaint", prompt=" "), "a cone").prompt == "a cone"
     assert worded(by("repaint", prompt="a ball"), "a cone").prompt == "a ball"
+
+
+def test_a_mask_that_scores_nothing_is_told() -> None:
+    truth, mask = noise(40, 50), hole("corner", 40, 50)
+    lighter = truth // 2
+    assert score(lighter, truth, mask.astype(np.uint8)) == score(lighter, truth, mask)
+    for bad, says in ((mask & False, "mask is empty"), (mask * np.uint8(7), "mask is uint8")):
+        with pytest.raises(InputError, match=says):
+            score(lighter, truth, bad)
+
+
+def test_a_method_that_cannot_run_does_not_end_the_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    image, mask = noise(50, 60), hole("corner", 50, 60)
+    for truth in (image, None):
+        first, lost, last = compare(("telea", "lama", "patch"), image, mask, by("patch"), truth)
+        assert lost.name.startswith("LaMa did not run: ") and (lost.picture == image).all()
+        assert set(first.scores) == set(lost.scores) == set(last.scores)
+        assert all(math.isnan(value) for value in lost.scores.values())
+    with pytest.raises(InputError, match="mask is empty"):
+        next(compare(("telea", "patch"), image, mask & False))

@@ -454,3 +454,11 @@ def test_without_weights_what_still_works_is_said(hub: Path) -> None:
     for call in (lambda: hub_masks.click(image, 3, 3), lambda: hub_masks.by_words(image, "a dog")):
         with pytest.raises(Unavailable, match=r"offline.*GrabCut work without it\."):
             call()
+
+
+def test_16_bits_are_told_by_their_kind_and_not_by_their_order() -> None:
+    dark = np.full(SIZE[::-1], 200)  # of 65,535
+    for order in ("<u2", ">u2"):
+        assert not read_mask(dark.astype(order), SIZE).any()
+        assert read_mask((dark * 200).astype(order), SIZE).all()
+    assert read_mask(dark.astype(np.uint8), SIZE).all()

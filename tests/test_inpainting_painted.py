@@ -408,3 +408,19 @@ def test_lama_that_is_damaged_or_absent_is_told(
     with pytest.raises(Unavailable, match=r"LaMa .* not on this computer.*patch method works"):
         list(lama.fill(_picture(64, 64), _hole(64, 64)))
     models.pool().clear()
+
+
+def test_a_folder_of_yours_takes_the_place_of_the_model(
+    saved: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image, mask = _picture(64, 64), _hole(64, 64)
+    for key in ("sd15-inpaint", "flux2-klein"):
+        chosen = InpaintSettings(method=key, steps=2)
+        spec = replace(painted.MODELS[key], source="no/where")
+        monkeypatch.setitem(painted.MODELS, key, spec)
+        with pytest.raises(Unavailable):
+            next(painted.paint(image, mask, chosen))
+        mine = replace(chosen, folder=str(saved / key))
+        steps, _ = _run(painted.paint(image, mask, mine))
+        assert (steps[-1].image != image).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from core.cameras import look_at
 from core.nerf import FIELDS, Field, NerfSettings, load, new_field, ray, render, save
 from core.nerf import encodings as enc
 from core.nerf.encodings import contracted, spread
+from core.nerf.fields import grown
 from core.nerf.march import march
 from core.nerf.volume import distortion, weights
 from core.types import InputError
@@ -144,3 +146,42 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
     for name in ("noise", "other", "absent"):
         with pytest.raises(InputError):
             load(tmp_path / name)
+
+
+def test_a_checkpoint_of_other_shapes_is_named(tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    save(small(), tmp_path / "whole")
+    with safe_open(str(tmp_path / "whole"), "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(file.metadata()["field"])
+
+    def refused(tensors: dict, **other) -> None:
+        metadata = {"format": "sightline-nerf-1", "field": json.dumps(about | other)}
+        save_file(tensors, tmp_path / "spoilt", metadata=metadata)
+        with pytest.raises(InputError, match="can't be read"):
+            load(tmp_path / "spoilt", "cpu")
+
+    for name, other in {
+        "colour.0.weight": torch.zeros((64, 9)),
+        "density_lines": torch.zeros((3, 8, 12, 1)),
+        "density_planes": torch.zeros((3, 8, 16, 16), dtype=torch.int32),
+        "remembered": torch.zeros((4, 5, 6)),
+    }.items():
+        refused({**tensors, name: other})
+    large = {n: v if "." in n else v.repeat_interleave(2, 2) for n, v in tensors.items()}
+    large |= {n: v.repeat_interleave(2, 3) for n, v in large.items() if n.endswith("_planes")}
+    refused(large)  # planes finer than the settings say
+    for other in ({"bounds": [[10**400] * 3, [1] * 3]}, {"near": 7.0}, {"shown": "all"}):
+        refused(tensors, **other)
+
+
+def test_planes_that_have_grown_are_read_again(tmp_path):
+    field = new_field(NerfSettings(resolution=64), BOX, 1.0, 5.0)
+    grown(field, 64)
+    save(field, tmp_path / "f.safetensors")
+    again = load(tmp_path / "f.safetensors", "cpu")
+    assert {n: v.shape for n, v in again.params.items()} == {
+        n: v.shape for n, v in field.params.items()
+    }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import subprocess
 import sys
+import threading
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +19,7 @@ import pytest
 
 from core.nerf import NerfSettings, load, new_field, ray
 from core.nerf.inspect import levels_of
-from core.nerf.run import Run, ViewSettings, run
+from core.nerf.run import Run, ViewSettings, run, trained
 from core.types import InputError
 from demos import nerf
 from demos import nerf_panels as panels
@@ -165,6 +168,42 @@ def test_a_closed_page_is_forgotten(found):
     assert sessions.of(request).run is found
     sessions.forget(request)
     assert "a page" not in sessions._sessions
+
+
+def test_runs_that_are_over_are_let_go(found):
+    """What a run made is gone once the next has begun, also where it was stopped; and all of it
+    once the page is closed."""
+    made: list[weakref.ref] = []
+
+    def watched(source, settings, given, *, live, progress):
+        for now in trained(found.views, settings, found.recipe, live, progress):
+            made.extend(map(weakref.ref, (now, now.shot.field)))
+            yield now
+
+    def alive(refs: list[weakref.ref]) -> list[Any]:
+        gc.collect()
+        return [ref() for ref in refs if ref() is not None]
+
+    with gr.Blocks() as page:
+        nerf.build(watched)
+    (train,) = (cast(Any, fn.fn) for fn in page.fns.values() if fn.api_name == "nerf")
+    request = cast(Any, SimpleNamespace(session_hash="many runs"))
+    threads, old = threading.active_count(), []
+    for steps in (4, 10**6, 4):
+        settings = NerfSettings(steps=steps, rays=64, resolution=32)
+        values = *vars(ViewSettings()).values(), *vars(settings).values()
+        made.clear()
+        events = train(request, None, *values)
+        for _ in events:
+            if steps > 4 and len(made) > 4:
+                break
+        events.close()
+        assert made and not alive(old)
+        made.extend(weakref.ref(kept.shot.field) for kept in sessions.of(request).kept)
+        old = made[:]
+    assert alive(old)
+    sessions.forget(request)
+    assert not alive(old) and threading.active_count() == threads
 
 
 def test_the_view_begins_where_the_cameras_stand(found):

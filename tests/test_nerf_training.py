@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator
 from typing import Any, cast
 
@@ -41,6 +42,12 @@ def quick(kind: str = "tensor", **settings) -> NerfSettings:
     return NerfSettings(field_kind=kind, **given)
 
 
+def learned(kind: str = "tensor", **settings) -> list:
+    *_, last = train(ball_views(), quick(kind, **settings))
+    assert np.isfinite(last.loss)
+    return [p.detach() for p in last.field.params.values()]
+
+
 @pytest.mark.parametrize("kind", list(FIELDS))
 def test_every_field_learns(kind: str):
     views, steps = ball_views(), 50 if kind == "tensor" else 150
@@ -55,18 +62,15 @@ def test_every_field_learns(kind: str):
 @pytest.mark.parametrize("settings", [
     {"unbounded": True}, {"distortion": 0.01}, {"occupancy": False}, {"frequencies": 0}
 ])  # fmt: skip
-def test_every_switch_trains(settings: dict):
+def test_every_switch_trains_and_changes_what_is_learned(settings: dict):
     kind = "frequency" if "frequencies" in settings else "tensor"
-    *_, last = train(ball_views(), quick(kind, steps=5, **settings))
-    assert np.isfinite(last.loss)
+    steps = inner.REMEMBER + 2  # densities are remembered by then
+    with_it, without = learned(kind, steps=steps, **settings), learned(kind, steps=steps)
+    assert not all(map(torch.equal, with_it, without))
 
 
 def test_same_seed_same_bits():
-    def params(seed: int) -> list:
-        *_, last = train(ball_views(), quick(steps=12, nerf_seed=seed))
-        return [p.detach() for p in last.field.params.values()]
-
-    one, again, other = params(3), params(3), params(4)
+    one, again, other = (learned(steps=12, nerf_seed=seed) for seed in (3, 3, 4))
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -76,7 +80,10 @@ def test_closing_stops_it():
     run = cast(Generator, train(ball_views(), quick(steps=100_000)))
     next(run)
     run.close()
-    assert threading.active_count() == before
+    until = time.perf_counter() + 5
+    while threading.active_count() > before and time.perf_counter() < until:
+        time.sleep(0.02)
+    assert threading.active_count() <= before
     with pytest.raises(StopIteration):
         next(run)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -207,13 +209,20 @@ def test_the_headline_says_over_what_it_is_measured(seen):
 
 
 def test_the_script_makes_the_same_picture(seen, tmp_path):
-    again(seen, tmp_path)
+    env = {"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"}
+
+    def alone(script):
+        subprocess.run([sys.executable, script], check=True, env=env)
+
+    again(seen, tmp_path, alone)
 
 
-def again(seen, tmp_path):
+def again(seen, tmp_path, start=runpy.run_path):
+    """The script makes the picture that was seen, in this process unless it is started elsewhere."""
     script = tmp_path / "again.py"
     script.write_text(seen.recipe.code())
-    subprocess.run([sys.executable, script], cwd=tmp_path, check=True, env={"PYTHONPATH": str(ROOT), "PATH": "", "OMP_NUM_THREADS": "1"})  # fmt: skip
+    with contextlib.chdir(tmp_path):
+        start(str(script))
     from PIL import Image
 
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "splats.png")), seen.view.rgb)
@@ -239,7 +248,8 @@ def test_a_link_restores_every_setting(seen):
 
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("by_rules", [False, True])
-def test_what_is_selected_goes_in_the_script_too(seen, keep, by_rules, tmp_path):
+def test_what_is_selected_goes_in_the_script_too(seen, keep, by_rules, tmp_path, monkeypatch):
+    monkeypatch.setattr(tab, "opened", {SMALL: seen.opened}.__getitem__)  # measured once
     session = Session()
     session.take(seen, NEAR, RenderSettings())
     middle = float(np.median(session.splats.means[:, 0]))

@@ -391,14 +391,16 @@ def test_what_gsplat_cannot_draw_is_not_asked_of_it():
     assert not cuda.suits(changed(splats, 2, means=[2e6, 0, 0]), camera, RenderSettings())
 
 
-def test_says_which_renderer_draws():
+def test_says_which_renderer_draws(monkeypatch: pytest.MonkeyPatch):
     import torch
 
-    if torch.cuda.is_available():
-        assert renderer() == "gsplat, on CUDA" or cuda.reason() in renderer()
-    else:
+    if not torch.cuda.is_available():
         assert renderer() == "own renderer, on the CPU"
         assert not cuda.available() and cuda.reason() == "there is no CUDA GPU"
+    monkeypatch.setitem(renderer.__globals__, "_device", lambda: "cuda")
+    for why, told in (("", "gsplat, on CUDA"), ("no nvcc", "own renderer, on CUDA: no nvcc")):
+        monkeypatch.setattr(cuda, "reason", lambda why=why: why)
+        assert renderer() == told
 
 
 def test_a_gsplat_that_fails_says_why(monkeypatch: pytest.MonkeyPatch):

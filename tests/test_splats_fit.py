@@ -673,3 +673,8 @@ def test_colour_of_another_degree_keeps_what_it_can():
     assert np.array_equal(with_degree(splats, 3).sh[:, :4], splats.sh)
     assert not with_degree(splats, 3).sh[:, 4:].any()
     assert np.array_equal(with_degree(splats, 0).sh, splats.sh[:, :1])
+
+
+def test_a_number_of_gaussians_may_be_numpy_s():
+    (number,) = np.array([7])
+    assert len(next(fit_image(np.zeros((9, 9, 3), np.uint8), number)).means_px) == 7

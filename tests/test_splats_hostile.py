@@ -407,3 +407,10 @@ def test_a_shaken_file_opens_or_says_why_not(
     assert isinstance(found, Splats | Cloud) and len(found) > 0
     array = found.means if isinstance(found, Splats) else found.points
     assert np.isfinite(array).all()
+
+
+def test_a_zip_with_a_name_that_is_no_utf_8(tmp_path: Path):
+    files, _ = sog(0)
+    data = zipped({**files, "äääää": b""}).replace("äääää".encode(), b"\xff" * 10)
+    with refused("damaged, cut off"):
+        load(written(tmp_path, "a.sog", data))

@@ -8,6 +8,7 @@ import pytest
 from core.stereo import Pair, StereoResult, StereoSettings, Truth, disparity, inspect
 from core.stereo.methods import P1, P2, method_volumes
 from core.stereo.pairs import EXAMPLES, SPOILS, RigSettings, SourceSettings, make_pair
+from core.stereo.pictures import colour_map
 from core.stereo.prepare import PrepareSettings
 from core.stereo.run import COMPARE_HELP, Given, compare, made, run
 from core.stereo.types import METHODS, USES
@@ -46,17 +47,15 @@ def test_every_example_agrees_with_its_truth_and_rig(key):
     pair = make_pair(SourceSettings(example=key, noise=0.0))
     assert pair.truth is not None and pair.rig is not None and pair.truth.occluded is not None
     d = pair.truth.disparity
-    seen = np.isfinite(d) & ~pair.truth.occluded
-    rows, columns = np.nonzero(seen)
-    partner = np.rint(columns - d[seen]).astype(int)
-    inside = (partner >= 0) & (partner < d.shape[1])
-    off = np.abs(
-        pair.left[rows, columns].astype(int)[inside] - pair.right[rows, partner].astype(int)[inside]
+    rows, columns = np.nonzero(np.isfinite(d) & ~pair.truth.occluded)
+    partner = np.rint(columns - d[rows, columns]).astype(int)
+    inside = (partner > 0) & (partner < d.shape[1] - 1)
+    rows, columns, partner = rows[inside], columns[inside], partner[inside]
+    there, *beside = (
+        np.abs(pair.left[rows, columns].astype(int) - pair.right[rows, partner + k]).mean()
+        for k in (0, -1, 1)
     )
-    other = np.abs(
-        pair.left[rows, columns].astype(int)[inside] - pair.right[rows, columns].astype(int)[inside]
-    )
-    assert off.mean() < other.mean()
+    assert there < min(beside)
     assert np.nanmax(d) < 64, "inside the default range"
     assert np.nanmax(d) > 20, "near enough to be seen"
 
@@ -129,7 +128,7 @@ def test_the_same_picture_twice_is_told():
 def test_compare_streams_each_method_and_says_which_could_not_run(monkeypatch, tmp_path):
     monkeypatch.setenv("SIGHTLINE_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    methods = ("block", "depth-anything", "sgbm")
+    methods = ("block", "mono", "sgbm")
     assert set(methods) < set(METHODS)
     settings = SourceSettings(), PrepareSettings(), RigSettings(), StereoSettings()
     found = list(compare(settings[0], methods, *settings[1:]))
@@ -161,7 +160,7 @@ def test_what_one_picture_says_is_not_called_matched():
     given = Given(pair.left, pair.right)
     found = run(SourceSettings("own"), settings=BLOCK, given=given)
     assert "of the pixels matched" in headline(found)
-    alone = replace(found, result=replace(found.result, settings=StereoSettings("depth-anything")))
+    alone = replace(found, result=replace(found.result, settings=StereoSettings("mono")))
     assert "Seen in one picture" in headline(alone) and "matched" not in headline(alone)
     with pytest.raises(InputError, match=r"seen in one picture. Choose a stereo method"):
         judged(alone)
@@ -247,3 +246,20 @@ def test_depth_error_grows_as_the_formula_says():
         assert z0 == z1 and dz == pytest.approx(formula, rel=0.15)
     with pytest.raises(InputError):
         inspect.errors_by_depth(d, replace(pair, truth=None))
+
+
+def test_no_partner_lies_right_of_the_picture_either():
+    pair = shifted()
+    settings = StereoSettings("block", min_disparity_px=-16, max_disparity_px=16)
+    volumes = method_volumes(pair.left, pair.right, settings)
+    late = inspect.curve(volumes, 127.5, 40.5)  # 3 px from the last column
+    assert (np.isinf(late.aggregated) == (volumes.disparities < -3)).all()
+    farthest = inspect.disparity_slice(volumes, -16, aggregated=False)
+    unknown = colour_map(np.full((77, 131), np.nan), 0, 1, "magma")
+    assert (farthest[:, -16:] == unknown[:, -16:]).all()
+    partner = np.arange(131) - inspect.path_winner(volumes, pair.left, 40, 1.0, 2.0)
+    assert partner.min() >= 0 and partner.max() < 131
+
+
+def test_the_methods_are_called_as_the_topic_calls_them():
+    assert set(METHODS) == set(USES) == {"block", "sgbm", "refined", "mono"}

@@ -181,3 +181,16 @@ def test_real_boards_end_under_half_a_pixel():
     points = triangulate(straight[0], straight[1], done.rig)
     square = np.linalg.norm(np.diff(points.reshape(6, 9, 3), axis=1), axis=-1)
     assert np.median(square) == pytest.approx(25, rel=0.02), "the board's squares are 25 mm"
+
+
+def test_what_calibrate_gives_is_a_rig(boards):
+    found, (left, right) = calibrate(boards), boards[0]
+    done, same = rectify(left, right, found), rectify(left, right, found.calibration)
+    assert done.rig is not None and done.rig == same.rig
+    xy0, xy1 = found.corners[0].left, found.corners[0].right
+    assert xy0 is not None and xy1 is not None
+    by_hand = triangulate(xy0, xy1, found.calibration)
+    assert np.array_equal(triangulate(xy0, xy1, found), by_hand)
+    for call in (lambda rig: rectify(left, right, rig), lambda rig: triangulate(xy0, xy1, rig)):
+        with pytest.raises(InputError, match="A dict is no rig"):
+            call({"focal_px": 500})

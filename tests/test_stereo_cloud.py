@@ -303,3 +303,13 @@ def test_export_is_quick(tmp_path: Path) -> None:
     start = time.process_time()
     export.write(result(d), Pair(left, left, None, RIG), tmp_path)
     assert time.process_time() - start < 3
+
+
+def test_any_picture_gives_the_colours() -> None:
+    from PIL import Image
+
+    grey = colours()[..., 0]
+    opaque = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    for picture in (grey, opaque, Image.fromarray(grey)):
+        cloud = point_cloud(slant(), RIG, picture)
+        np.testing.assert_array_equal(cloud.colours, opaque[..., :3].reshape(-1, 3))

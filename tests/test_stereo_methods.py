@@ -283,3 +283,11 @@ def test_windows_that_opencv_cannot_use_are_replaced_and_said():
         found = find(left, right, settings)
         assert np.abs(found.disparity[8:-8, 24:-8] - 6).max() < 0.4
         assert len(found.notes) == 1 and f"{side} px" in found.notes[0]
+
+
+def test_an_empty_range_is_said_of_large_pairs_too():
+    left, right = shifted(12, 90, 200)
+    for least in (40, 90):
+        with pytest.raises(InputError, match="isn't above the least"):
+            find(left, right, StereoSettings(min_disparity_px=least, max_disparity_px=40,
+                                             max_side_px=96))  # fmt: skip

@@ -15,6 +15,7 @@ import pytest
 
 from core import models
 from core.models import missing
+from core.stereo import StereoSettings, disparity
 from core.stereo.mono import MODELS, MonoResult, mono, working_size
 from core.stereo.relative import align, scores
 from core.types import InputError, Rig, Unavailable
@@ -177,3 +178,11 @@ def test_bad_input_comes_before_the_model(offline: None) -> None:
 )
 def test_working_size(size: tuple[int, int], seen: tuple[int, int]) -> None:
     assert working_size(*size, 518, 14) == seen
+
+
+def test_the_method_is_fitted_to_stereo(here: None) -> None:
+    noise = np.random.default_rng(0).integers(0, 60, (61, 93, 3))
+    left = np.clip(_picture(61, 93) + noise, 0, 255).astype(np.uint8)
+    found = disparity(left, np.roll(left, -4, 1), StereoSettings("mono", max_disparity_px=16))
+    assert found.recipe.model == SPEC.id and "one picture" in found.stages
+    assert "Seen in the left picture alone" in found.notes[0]

@@ -173,3 +173,13 @@ def test_a_rectified_pair_stays_as_it_is():
     assert [title.split(":")[0] for title, _ in shown] == ["Raw", "Overlap"]
     assert shown[0][1].shape == (151, 201 * 2 + 8, 3) and shown[1][1].shape == (151, 201, 3)
     assert all(picture.dtype == np.uint8 for _, picture in shown)
+
+
+@pytest.mark.parametrize("seed", [27, 28, 44])
+def test_points_on_a_line_are_no_bug(seed):
+    """OpenCV's MAGSAC meets some of them with a failed assertion."""
+    blank = np.zeros((480, 640, 3), np.uint8)
+    rng = np.random.default_rng(seed)
+    lines = [np.column_stack([rng.integers(0, 9, 20), np.full(20, y)]) for y in (3, 5)]
+    with pytest.raises(InputError, match="texture"):
+        rectify(blank, blank, matches=(lines[0], lines[1]))

@@ -38,3 +38,8 @@ def test_wrong_cameras_and_views_are_named():
 def test_snapshots_are_frozen():
     with pytest.raises(AttributeError):
         Snapshot(1, 2, 0.0).step = 2  # type: ignore[misc]
+
+
+def test_a_view_s_depth_has_a_short_name():
+    rgb, depth = np.zeros((2, 3, 3), np.uint8), np.ones((2, 3), np.float32)
+    assert View(rgb, depth).depth is depth and View(rgb).depth is None

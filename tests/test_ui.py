@@ -239,6 +239,19 @@ def test_command_line(monkeypatch, capsys):
     assert chosen.public and chosen.host == "0.0.0.0"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "open_to_others"),
+    [([], False), (["--public"], True), (["--host", "0.0.0.0"], True)],
+)
+def test_a_page_that_others_can_open_says_so_to_core(monkeypatch, arguments, open_to_others):
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.delenv("GRADIO_SERVER_NAME", raising=False)
+    monkeypatch.setattr(app.os, "environ", os.environ.copy())
+    app.os.environ.pop("SIGHTLINE_PUBLIC", None)
+    app.configure(app.options(arguments))
+    assert (app.os.environ.get("SIGHTLINE_PUBLIC") == "1") == open_to_others
+
+
 def test_frozen_settings_are_hashable_and_replaceable():
     changed = dataclasses.replace(MatchSettings(), ratio=0.7)
     assert hash(changed) != hash(MatchSettings())

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from core.captioning import speakers
-from core.captioning.types import CaptionResult
+from core.captioning.run import caption
+from core.captioning.types import CaptionResult, CaptionSettings
+from core.runtime import stage
 from core.types import InputError, Progress, silent
 from core.video import Frames
 
 ATTENDS = ("tiny-git", "git-vatex")  # models whose attention this code can lay out by frames
+NEEDS_ALL = "This needs a model that sees all frames at once. Choose another model."
 
 
 @dataclass(frozen=True)
@@ -30,31 +33,44 @@ class Attribution:
     attention: np.ndarray
 
 
-def attribution(frames: Frames, result: CaptionResult, progress: Progress = silent) -> Attribution:
-    """Which frame made which word of the result, a caption of these frames.
+def attribution(
+    frames: Frames,
+    result: CaptionResult | CaptionSettings = CaptionSettings(),
+    progress: Progress = silent,
+) -> Attribution:
+    """Which frame made which word of the result, a caption of these frames; of settings, the one that
+    they give.
 
     Raises InputError for a result of no model or of one that sees frames one at a time.
     """
-    key = result.settings.model
-    if key in ("keyframes", "blip-frames") or not len(result.ids):
-        raise InputError("This needs a model that sees all frames at once. Choose another model.")
+    settings = result if isinstance(result, CaptionSettings) else result.settings
+    key = settings.model
+    if key in ("keyframes", "blip-frames"):
+        raise InputError(NEEDS_ALL)
+    if isinstance(result, CaptionSettings):
+        told = caption(frames, settings, stage(progress, 0.0, 0.5))
+        progress = stage(progress, 0.5, 1.0)
+    else:
+        told = result
+    if not len(told.ids):
+        raise InputError(NEEDS_ALL)
     speaker = speakers.load(key)
     seen = speaker.frames_of(frames)
 
     def chances(clip: Frames, **options: bool) -> tuple[np.ndarray, Any]:
-        inputs = speaker.prepare(clip, result.settings.question)
-        return speakers.log_chances(speaker, inputs, result.ids, **options)
+        inputs = speaker.prepare(clip, settings.question)
+        return speakers.log_chances(speaker, inputs, told.ids, **options)
 
     looks = key in ATTENDS
     whole, out = chances(seen, **({"output_attentions": True} if looks else {}))
-    attention = _attention(out, len(seen), len(result.ids)) if looks else None
+    attention = _attention(out, len(seen), len(told.ids)) if looks else None
     drops = []
     for k in range(len(seen)):
         progress(k / len(seen), desc=f"without frame {k + 1}")
         drops.append(whole - chances(without(seen, k))[0])
-    blank = np.full((len(result.ids), len(seen)), np.nan)
+    blank = np.full((len(told.ids), len(seen)), np.nan)
     return Attribution(
-        result.words, np.stack(drops, 1), blank if attention is None else attention
+        told.words, np.stack(drops, 1), blank if attention is None else attention
     )  # fmt: skip
 
 

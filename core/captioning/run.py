@@ -25,8 +25,9 @@ from core.captioning.types import (
 from core.images import digest
 from core.recipe import Recipe
 from core.runtime import stage
-from core.types import Compared, InputError, Progress, silent
+from core.types import Compared, InputError, Progress, Unavailable, silent
 from core.video import Cue, Frames, SampleSettings, probe, sample, shots
+from core.video.reading import Footage
 
 TICK_S = 1e-4  # nothing begins so soon after another
 COMPARE_HELP = {**SCORE_HELP, "seconds": ("Time", "Of one caption.", "s")}
@@ -72,7 +73,11 @@ def caption_steps(
     inputs = speaker.prepare(seen, settings.question)
     answer = speakers.speak(speaker, inputs, settings)
     told = yield from _steps(answer, settings, began)
-    yield _result(speaker, told, seen, settings, began, [*_notes(frames, seen, told, settings)])
+    taken = len(seen) * READS[settings.model].tokens
+    if settings.model in CHAT:  # a place of each picture token stands among the words
+        taken = inputs["input_ids"].shape[1]
+    notes = [*_notes(frames, seen, told, settings)]
+    yield _result(speaker, told, seen, taken, settings, began, notes)
 
 
 def _steps(
@@ -90,17 +95,17 @@ def _steps(
 
 
 def _result(
-    speaker: speakers.Speaker, told: speakers.Said, seen: Frames, settings: CaptionSettings,
-    began: float, notes: Sequence[str] = (), text: str | None = None,
+    speaker: speakers.Speaker, told: speakers.Said, seen: Frames, taken: int,
+    settings: CaptionSettings, began: float, notes: Sequence[str] = (), text: str | None = None,
 ) -> CaptionResult:  # fmt: skip
+    """taken: tokens of pictures and question."""
     runners = tuple(
         tuple(zip(speaker.pieces(ids), chances.tolist(), strict=True))
         for ids, chances in zip(told.likely.tolist(), told.chances, strict=True)
     )
-    reads = READS[settings.model]
     return CaptionResult(
         settings, speaker.text(told.ids) if text is None else text, speaker.pieces(told.ids),
-        told.own, runners, told.ids, seen, len(seen) * reads.tokens + len(told.ids),
+        told.own, runners, told.ids, seen, taken + len(told.ids),
         time.perf_counter() - began, recipe_of(seen, settings), tuple(notes),
     )  # fmt: skip
 
@@ -138,7 +143,9 @@ def _each_frame(
             for name in ("ids", "own", "likely", "chances")
         )
     )
-    yield _result(speaker, whole, frames, settings, began, frames.notes, "\n".join(lines))
+    taken = len(frames) * READS[settings.model].tokens
+    text = "\n".join(lines)
+    yield _result(speaker, whole, frames, taken, settings, began, frames.notes, text)
 
 
 def _measured(frames: Frames, settings: CaptionSettings, began: float) -> CaptionResult:
@@ -237,19 +244,20 @@ def _longest(settings: CaptionSettings) -> int:
 
 
 def captions_over_time(
-    path: str | Path,
+    path: Footage,
     sample_settings: SampleSettings = SampleSettings(),
     settings: CaptionSettings = CaptionSettings(),
     *,
     window_s: float = 0.0,
     progress: Progress = silent,
 ) -> Iterator[Cue]:
-    """One caption for each stretch of the clip: of window_s seconds, or 0: of each shot.
+    """One caption for each stretch of the clip (a file, or pictures that are shown for a second each):
+    of window_s seconds, or 0: of each shot.
 
     Stretches lie between the settings' in and out points; each is sampled by itself. A frame that
     begins with a stretch is in that one alone.
     """
-    clip = Clip(Path(path), None)
+    clip = Clip(Path(path), None) if isinstance(path, str | Path) else Clip(None, None, tuple(path))
     for k, (start_s, end_s) in enumerate(spans := stretches(path, sample_settings, window_s)):
         part = stage(progress, k / len(spans), (k + 1) / len(spans))
         chosen = replace(
@@ -260,7 +268,7 @@ def captions_over_time(
 
 
 def stretches(
-    path: str | Path, settings: SampleSettings, window_s: float
+    path: Footage, settings: SampleSettings, window_s: float
 ) -> list[tuple[float, float]]:
     """(start, end) in seconds of the windows, or of the shots if window_s is 0. The last window also
     takes what is left, if that is less than half of one."""
@@ -344,14 +352,22 @@ def compare(
     sample_settings: SampleSettings = SampleSettings(),
     settings: CaptionSettings = CaptionSettings(),
     progress: Progress = silent,
-) -> Iterator[tuple[Compared, CaptionResult]]:
-    """The same clip by each model; scores of COMPARE_HELP."""
+) -> Iterator[tuple[Compared, CaptionResult | None]]:
+    """The same clip by each model; scores of COMPARE_HELP. One that can't run says why, and has no
+    scores and no result."""
     known = clip.references
     for k, key in enumerate(keys):
         part = stage(progress, k / len(keys), (k + 1) / len(keys))
-        frames = frames_for(clip, sample_settings, key)
-        found = caption(frames, replace(settings, model=key), part)
+        picture = np.zeros((1, 1, 3), np.uint8)
+        try:
+            frames = frames_for(clip, sample_settings, key)
+            picture = frames.images[0]
+            found = caption(frames, replace(settings, model=key), part)
+        except (InputError, Unavailable) as error:
+            told = f"{TITLES[key]} did not run: {error}"
+            yield Compared(k + 1, len(keys), 0.0, told, picture, {"seconds": np.nan}), None
+            continue
         scores = score_result(found, known, corpus()) if known else {}
         scores["seconds"] = found.seconds
-        seen = Compared(k + 1, len(keys), found.seconds, TITLES[key], frames.images[0], scores)
+        seen = Compared(k + 1, len(keys), found.seconds, TITLES[key], picture, scores)
         yield seen, found

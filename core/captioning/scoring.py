@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.captioning import sources
 from core.captioning.text_scores import text_scores
 from core.captioning.types import CaptionResult
 from core.scenes.facts import agreement
@@ -38,8 +39,9 @@ def score(
 
     Facts are scored if the references are sentences of the small world; a caption that isn't one
     has none of them right. corpus holds the references of many clips, for CIDEr-D's weights of rare
-    words; without it there is no CIDEr-D.
+    words; unless given, those of many stories. Raises InputError without a reference.
     """
+    corpus = sources.corpus() if corpus is None else corpus
     found = fact_scores(text, references[0]) if references else {}
     return found | text_scores(text, references, corpus)
 

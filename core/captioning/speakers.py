@@ -14,8 +14,8 @@ import json
 import queue
 import re
 import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -246,6 +246,19 @@ def _room(spec: ModelSpec) -> Any:
     return enough_memory(spec.title, f"Fewer frames need less, and {other}")
 
 
+@contextmanager
+def _seeded(settings: CaptionSettings) -> Iterator[None]:
+    """Chance from the seed, where words are sampled; else torch's stays as it is, for whoever does."""
+    import torch
+
+    if not settings.sampled:
+        yield
+        return
+    with _CHANCE, torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        yield
+
+
 def _spoken(
     speaker: Speaker, inputs: Inputs, settings: CaptionSettings
 ) -> Generator[str, None, Said]:
@@ -279,9 +292,7 @@ def _spoken(
 
     def work() -> None:
         try:
-            alone = _CHANCE if settings.sampled else nullcontext()
-            with alone, torch.inference_mode(), torch.random.fork_rng():
-                torch.manual_seed(settings.seed)
+            with _seeded(settings), torch.inference_mode():
                 heard.put(speaker.net.generate(**inputs, **how))
         except BaseException as error:  # raised where the answer is read
             heard.put(error)

@@ -16,7 +16,7 @@ Strip = tuple[str, list[tuple[int, np.ndarray]]]
 def film(result: ControlResult, frames: int = 10) -> list[Strip]:
     """Of the first picture: rows of (title, [(step, (H, W, 3) uint8)]): x₀ over the map, x₀ with
     control, x₀ without; at most so many frames, evenly spread, the last step among them."""
-    pipeline = load(result.settings.model, tuple(hint.kind for hint in result.hints))
+    pipeline = load(result.settings.source, tuple(hint.kind for hint in result.hints))
     map = result.hints[0].map
 
     def strip(of: Film) -> list[tuple[int, np.ndarray]]:

@@ -108,7 +108,7 @@ def look_inside(
         raise InputError(
             "Only models with a U-Net can be opened here. Choose tiny-sd or a Stable Diffusion."
         )
-    pipeline = load(settings.model, tuple(hint.kind for hint in hints))
+    pipeline = load(settings.source, tuple(hint.kind for hint in hints))
     notes = _Notes(pipeline, settings)
     with ExitStack() as hooks:
         if lora:
@@ -278,7 +278,7 @@ def zero_convolution(hint: Hint, settings: ControlSettings) -> ZeroConvolution:
             "One net for many kinds of control is no plain copy of the U-Net's first half, so "
             "there is no untrained one to ask. Choose tiny-sd or Stable Diffusion 1.5 to see it."
         )
-    pipeline = load(settings.model, (hint.kind,))
+    pipeline = load(settings.source, (hint.kind,))
     unet, trained = pipeline.unet, pipeline.controlnet
     channels = tuple(trained.config.conditioning_embedding_out_channels)
     fresh = library().ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)

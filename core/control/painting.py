@@ -33,6 +33,7 @@ from core.types import InputError, Progress, silent
 TRANSFORMER_PX = 1024  # longer side of a picture, where the model doesn't say
 LCM_STEPS = 50  # of the teacher that the LCM scheduler skips through
 SHOW_S = 1.0  # between previews; the first comes after as long, so that quick work isn't slowed
+ALIKE = 1.02  # by how much the shapes (width / height) of maps that steer together may differ
 
 Scorer = Callable[[np.ndarray, Hint], float]
 
@@ -60,11 +61,12 @@ def generate(
         raise InputError("No control map was given. Make one first.")
     progress(0.0, desc=f"loading {settings.model}")
     kinds = tuple(one.kind for one in hints)
-    parts(settings.model, kinds)  # does the model know these controls at all?
+    parts(settings.source, kinds)  # does the model know these controls at all?
     _check(settings, lora)
+    _check_shapes(hints)
     for one in hints:
         check(one, kind_seen(settings.model, one.kind) if one.kind == "map" else "")
-    pipeline = load(settings.model, kinds, progress=stage(progress, 0.0, 0.1))
+    pipeline = load(settings.source, kinds, progress=stage(progress, 0.0, 0.1))
     began = time.perf_counter()
     width, height = size_of(pipeline, settings, hints[0])
     seen = tuple(as_seen(settings.model, one, width, height) for one in hints)
@@ -101,6 +103,18 @@ def _check(settings: ControlSettings, lora: Path | None) -> None:
             "The LCM LoRA was made for Stable Diffusion 1.5 alone. Choose that model, or paint "
             "without the LoRA."
         )
+
+
+def _check_shapes(hints: Sequence[Hint]) -> None:
+    """Raise InputError for maps that would be squeezed to lie on the first: another picture's."""
+    height, width = hints[0].map.shape[:2]
+    for one in hints[1:]:
+        h, w = one.map.shape[:2]
+        if not 1 / ALIKE <= w * height / (h * width) <= ALIKE:
+            raise InputError(
+                f"The maps have different shapes: {width}×{height} and {w}×{h} px. Make them of one "
+                "picture, or of pictures cut to one shape."
+            )
 
 
 def kind_seen(model: str, kind: str) -> str:
@@ -216,7 +230,7 @@ class Painter:
         """One pass: its steps, as often as there is time to show one, then pictures and film."""
         import torch
 
-        pipeline = self.pipeline if controlled else load(self.settings.model, task="text")
+        pipeline = self.pipeline if controlled else load(self.settings.source, task="text")
         if self.settings.model not in DISTILLED:
             pipeline.scheduler = scheduler(self.settings.scheduler, pipeline.scheduler.config)
         guesses, times, begun = [], [], self.done
@@ -296,4 +310,5 @@ def recipe_of(hints: Sequence[Hint], settings: ControlSettings, lora: Path | Non
         "print('agreement with the map:', result.agreement)"
     )
     inputs = {name: digest(hint.map) for name, hint in zip(names, hints, strict=True)}
-    return Recipe("controlnet", program, (settings,), inputs, MODELS[settings.model].id)
+    model = settings.folder.strip() or MODELS[settings.model].id
+    return Recipe("controlnet", program, (settings,), inputs, model)

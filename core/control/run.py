@@ -20,7 +20,7 @@ from core.images import as_rgb
 from core.models import missing
 from core.runtime import stage
 from core.scenes import prompt, render
-from core.types import Compared, InputError, Progress, Settings, setting, silent
+from core.types import Compared, InputError, Progress, Settings, Unavailable, setting, silent
 
 SOURCES = {
     "scene": "A rendered scene",
@@ -170,7 +170,7 @@ def run(
 
     An empty prompt is the scene's own words.
     """
-    parts(settings.model, (hint_settings.kind,))  # before a map is made that it can't use
+    parts(settings.source, (hint_settings.kind,))  # before a map is made that it can't use
     found = source(source_settings, given)
     steering = hint_of(found, source_settings, hint_settings, given, progress)
     if not settings.prompt.strip():
@@ -194,15 +194,23 @@ def compare(
     progress: Progress = silent,
 ) -> Iterator[Compared]:
     """The same picture, prompt and noise under each kind of control. Strokes count where there is
-    nothing else; over a map they were drawn for that map alone."""
+    nothing else; over a map they were drawn for that map alone. A kind that can't be used says why
+    and has no scores."""
     if source_settings.control_source != "drawing":
         given = replace(given, strokes=None)
+    picture, total = source(source_settings, given).picture, len(kinds)
     for k, kind in enumerate(kinds):
-        part = stage(progress, k / len(kinds), (k + 1) / len(kinds))
+        part = stage(progress, k / total, (k + 1) / total)
         chosen = replace(hint_settings, kind=kind)
-        for event in run(source_settings, chosen, settings, given, part):
-            if isinstance(event, Painted):
-                yield compared(event, k + 1, len(kinds))
+        try:
+            *_, last = run(source_settings, chosen, settings, given, part)
+        except (InputError, Unavailable) as error:
+            told = f"{KINDS[kind].partition(' (')[0]} did not run: {error}"
+            nothing = dict.fromkeys(COMPARE_HELP, math.nan)
+            yield Compared(k + 1, total, 0.0, told, picture, nothing)
+            continue
+        assert isinstance(last, Painted)
+        yield compared(last, k + 1, total)
 
 
 def compared(painted: Painted, step: int = 1, total: int = 1) -> Compared:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.diffusion.loading import own
+from core.models import ModelSpec
 from core.recipe import Recipe
 from core.types import InputError, Settings, Snapshot, setting
 
@@ -133,6 +135,10 @@ class ControlSettings(Settings):
     baseline: bool = setting(
         True, "Also without control", "The same noise and words, uncontrolled, to compare."
     )
+    folder: str = setting(
+        "", "Own model folder", "On this computer, in diffusers' format: a model of the same kind as "
+        "the chosen one, used in its place.", advanced=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,6 +147,12 @@ class ControlSettings(Settings):
                 f"Control from {self.start:g} until {self.end:g} covers no step. "
                 "Let it begin before it ends."
             )
+
+    @property
+    def source(self) -> str | ModelSpec:
+        """What is loaded: the model, or a person's own in its place. Raises InputError if that can't
+        be used."""
+        return own(self.model, self.folder)
 
 
 @dataclass(frozen=True)

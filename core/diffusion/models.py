@@ -238,6 +238,7 @@ CONTROLS: dict[str, dict[str, ModelSpec | int]] = {
 UNIONS = {"sdxl-union": "sdxl-union-control", "z-image": "z-image-control"}  # keys of MODELS
 DISTILLED = ("z-image", "flux2-klein")  # one schedule of their own, and no guidance
 PRIORS = {"kandinsky22-inpaint": "kandinsky22-prior"}
+PICKLED = ("sd15-tile",)  # the hub has no .safetensors of them: put there by hand, or not at all
 
 # alibaba-pai's repository has the weights without the sizes. These are not checked against the file:
 # loading fails if they are wrong.

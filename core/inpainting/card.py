@@ -65,7 +65,7 @@ def measured(
     for kind, held in holes.items():
         rows = []
         for truth, seed in held:
-            mask = strokes(*truth.shape[:2], seed)
+            mask = strokes(truth.shape[0], truth.shape[1], seed)
             membrane, ours = answers(net, truth, mask)
             telea = cv2.inpaint(truth, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
             rows.append([psnr(made[mask], truth[mask]) for made in (telea, membrane, ours)])

@@ -229,7 +229,8 @@ def _as_share(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "f":
         top = 1.0 if high <= 1 else 255.0
     else:  # PIL hands out 16 bits as int32 too
-        top = 65535.0 if array.dtype == np.uint16 or high > 255 else 255.0
+        deep = array.dtype.newbyteorder("=") == np.uint16  # a big-endian file's, too
+        top = 65535.0 if deep or high > 255 else 255.0
     return array.astype(np.float32) / top
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from core.control.painting import SHOW_S, notes_of
 from core.control.types import ControlSettings
 from core.diffusion import MODELS, load
+from core.diffusion.loading import own
 from core.diffusion.models import DISTILLED
 from core.diffusion.nets import FACTOR
 from core.diffusion.rescue import rescued
@@ -88,7 +89,8 @@ def paint(
             return (yield from repaint(image, mask, settings, progress))
     manner = MANNERS[settings.method]
     progress(0.0, desc=f"loading {settings.method}")
-    pipeline = load(settings.method, task="inpaint", progress=stage(progress, 0.0, 0.1))
+    source = own(settings.method, settings.folder)
+    pipeline = load(source, task="inpaint", progress=stage(progress, 0.0, 0.1))
     _notes(pipeline, settings, manner, note)
     frame = frame_of(mask, settings)
     painter = _Painter(pipeline, settings, manner, image, mask, frame, stage(progress, 0.1, 1.0))

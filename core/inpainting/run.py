@@ -32,7 +32,7 @@ from core.inpainting.types import (
 from core.inpainting.windows import box, pieces, window
 from core.recipe import Recipe
 from core.runtime import stage
-from core.types import Compared, InputError, Progress, silent
+from core.types import Compared, InputError, Progress, Unavailable, silent
 
 KEPT, KEPT_MB = 12, 256  # steps of a result, and the memory that they may take
 STEP_BYTES = 12  # a pixel: a picture and PatchMatch's offsets
@@ -248,7 +248,8 @@ def recipe_of(image: np.ndarray, mask: np.ndarray, settings: InpaintSettings) ->
         'Image.fromarray(result.image).save("filled.png")'
     )
     inputs = {"picture": digest(image), "mask": digest(np.where(mask, 255, 0).astype(np.uint8))}
-    return Recipe("inpainting", program, (settings,), inputs, _model_of(settings.method))
+    own = settings.folder.strip() if "folder" in USES[settings.method] else ""
+    return Recipe("inpainting", program, (settings,), inputs, own or _model_of(settings.method))
 
 
 def _model_of(method: str) -> str:
@@ -312,10 +313,19 @@ def compare(
     truth: np.ndarray | None = None,
     progress: Progress = silent,
 ) -> Iterator[Compared]:
-    """The same hole by each method, with the scores of COMPARE_HELP; without truth only the time."""
+    """The same hole by each method, with the scores of COMPARE_HELP; without truth only the time. One
+    that can't run says why and has no scores. Raises InputError as inpaint_steps does for a mask."""
+    check(image, as_bool(mask))
     for k, method in enumerate(methods):
         part = _part(progress, k, len(methods))
-        made = inpaint(image, mask, replace(settings, method=method), part)
+        try:
+            made = inpaint(image, mask, replace(settings, method=method), part)
+        except (InputError, Unavailable) as error:
+            told = f"{METHODS[method].partition(' (')[0]} did not run: {error}"
+            keys = COMPARE_HELP if truth is not None else ("seconds",)
+            nothing = dict.fromkeys(keys, float("nan"))
+            yield Compared(k + 1, len(methods), 0.0, told, image, nothing)
+            continue
         yield compared(made, image, truth, k + 1, len(methods))
 
 

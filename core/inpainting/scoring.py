@@ -37,7 +37,7 @@ def score(
 
     SSIM is NaN for pictures under 11 px a side, energy where the truth is flat or no two pixels of
     the hole touch, seam where nothing lies on one side of the edge. Raises InputError if sizes
-    differ.
+    differ, or for a mask that is empty or no mask.
     """
     image = result.image if isinstance(result, InpaintResult) else result
     mask = as_bool(mask)
@@ -46,6 +46,10 @@ def score(
             f"The filled picture {image.shape}, the truth {truth.shape} and the mask {mask.shape} "
             "differ in size. Score the picture that was filled."
         )
+    if mask.dtype != bool:
+        raise InputError(f"The mask is {mask.dtype}; give True where it was filled, else False.")
+    if not mask.any():
+        raise InputError("The mask is empty: nothing to score. Give the mask that was filled.")
     part = window(box(mask), mask.shape)
     near, true, hole = image[part], truth[part], mask[part]
     was = energy(true, hole)

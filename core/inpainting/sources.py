@@ -31,7 +31,7 @@ from core.types import Camera, InputError, Settings, setting
 SOURCES = {
     "scene": "Toys on a floor",
     **{name: f"A larger scene: {name}" for name in NAMES},
-    "photo": "A photograph (scikit-image's astronaut)",
+    "photo": "A photograph (astronaut)",
     "picture": "A picture of your own",
 }
 MASKS = {

@@ -35,7 +35,8 @@ USES = {  # the settings beside `method` and `feather_px` that each method reads
     "repaint": ("prompt", "steps", "guidance", "strength", "jumps", "samples", "seed"),
     "lama": (),
     **dict.fromkeys(
-        DIFFUSION[1:], ("prompt", "negative", "steps", "guidance", "strength", "seed", "around")
+        DIFFUSION[1:],
+        ("prompt", "negative", "steps", "guidance", "strength", "seed", "around", "folder"),
     ),
 }
 
@@ -96,6 +97,10 @@ class InpaintSettings(Settings):
     seed: int = setting(
         0, "Seed", "Another seed finds another filling.", minimum=0, maximum=2**31 - 1, step=1
     )
+    folder: str = setting(
+        "", "Own model folder", "On this computer, in diffusers' format: a model of the same kind as "
+        "the chosen one, used in its place.", advanced=True,
+    )  # fmt: skip
 
     @property
     def begins(self) -> float:
@@ -143,10 +148,12 @@ class InpaintResult:
 
 
 def as_bool(mask: np.ndarray) -> np.ndarray:
-    """A mask of 0 and 255 as one of False and True; any other as it is."""
+    """A mask of 0 and 255, or of 0 and 1, as one of False and True; any other as it is."""
     mask = np.asarray(mask)
-    if mask.dtype == np.uint8 and ((mask == 0) | (mask == 255)).all():
-        return mask == 255
+    if mask.dtype == np.uint8:
+        high = mask.max(initial=0)
+        if high in (0, 1, 255) and ((mask == 0) | (mask == high)).all():
+            return mask > 0
     return mask
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def picture(number: int, kind: str = "") -> np.ndarray:
     if kind == "scene":
         made = random_scene(number)
         return render(made, start_camera(made, PICTURE_PX, PICTURE_PX)).rgb
-    return _part(painted.KINDS[str(rng.choice(PAINTED))](rng), rng)
+    draw: Any = painted.KINDS[str(rng.choice(PAINTED))]
+    return _part(draw(rng), rng)
 
 
 def _part(surface: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -64,7 +64,7 @@ def rigid(matrix: object, name: str) -> np.ndarray:
     """The pose (4, 4) of a 3×4 or 4×4 matrix, its rotation made exact. InputError if it isn't one."""
     try:
         m = np.asarray(matrix, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         m = np.zeros(0)
     if m.shape not in ((3, 4), (4, 4)):
         raise InputError(f"The pose of {name} is not a 4×4 matrix. Correct the cameras file.")

@@ -112,7 +112,7 @@ class Field:
                 self.remembered = self._dense(grid(self, GRID))
                 return
             n, cells = GRID // 2, None
-            if self.remembered is None:
+            if self.remembered is None or len(self.remembered) != n:
                 self.remembered = torch.zeros((n, n, n), device=self.device)
             else:
                 cells = torch.randint(n**3, (n**3 // 8,), generator=seed).to(self.device)

@@ -38,7 +38,10 @@ def transforms(source: Source, files: list[str]) -> Capture:
             raise InputError(f"{file} lists no frames. Export the cameras again.")
         if len(rows) > MAX_FRAMES:
             raise InputError(f"{file} lists {len(rows)} frames, more than {MAX_FRAMES}. Use fewer.")
-        held_names = {str(n) for n in told.get("test_filenames") or ()}
+        listed = told.get("test_filenames") or []
+        if not isinstance(listed, list):
+            raise InputError(f"{file}'s test_filenames is no list of names. Correct the file.")
+        held_names = {str(n) for n in listed}
         for row in rows:
             frames.append(_frame(told, row, file, _split(file) in ("test", "val"), held_names))
         box = _box(told.get("aabb")) if box is None else box
@@ -83,7 +86,7 @@ def _frame(told: dict, row: object, file: str, held: bool, held_names: set[str])
         value = row.get(key, told.get(key, default))
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{key} of {name} in {file} isn't a number. Correct it.")
-        if not math.isfinite(value) or abs(value) > 1e9:
+        if not abs(value) <= 1e9:  # NaN too, and whole numbers that no float can hold
             raise InputError(f"{key} of {name} in {file} isn't a finite number. Correct it.")
         return float(value)
 
@@ -112,7 +115,7 @@ def _box(told: object) -> np.ndarray | None:
     where the scene is, so it isn't used."""
     try:
         box = np.asarray(told, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     fine = box.shape == (2, 3) and np.isfinite(box).all() and (box[0] < box[1]).all()
     return box if fine else None

@@ -31,6 +31,7 @@ from core.nerf.loading import reduced, views_of
 from core.nerf.types import Views
 from core.runtime import stage
 from core.types import InputError, Progress, Unavailable, silent
+from core.video import reading
 
 SIDE_PX = 1600  # of the pictures that are kept to learn from
 MAX_PHOTOS = 500
@@ -242,29 +243,21 @@ def align_similarity(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, n
 def frames_of_video(path: str | Path, n: int = 60, progress: Progress = silent) -> np.ndarray:
     """n frames (n, H, W, 3) uint8 RGB, upright, evenly spaced over the video; fewer if it has fewer.
 
-    Longer sides than SIDE_PX are reduced. Raises InputError if it can't be decoded.
+    Longer sides than SIDE_PX are reduced. Raises InputError if it can't be decoded, or that takes
+    longer than reading.SCAN_LIMIT_S.
     """
-    import av
-    from av.error import FFmpegError
-
     if not 2 <= n <= MAX_PHOTOS:
         raise InputError(f"{n} frames can't be used. Choose 2 to {MAX_PHOTOS}.")
-    name, total = Path(path).name, 0
-    try:
-        with av.open(str(path)) as file:
-            for total, _ in enumerate(file.decode(video=0), 1):  # headers lie; counting is sure
-                progress(0.0, desc=f"counting frames ({total})")
-        wanted = set(np.linspace(0, total - 1, min(n, total)).round().astype(int).tolist())
-        frames = []
-        with av.open(str(path)) as file:
-            for k, frame in enumerate(file.decode(video=0)):
-                progress(k / max(total, 1), desc=f"taking frames ({len(frames)} of {len(wanted)})")
-                if k in wanted:
-                    turns = round(frame.rotation / 90)  # telephones film on their side and say so
-                    picture = np.rot90(frame.to_ndarray(format="rgb24"), turns)
-                    frames.append(fit(np.ascontiguousarray(picture), SIDE_PX)[0])
-    except (FFmpegError, IndexError, OSError, ValueError) as error:
-        raise InputError(f"{name} can't be read as a video. Save it as mp4.") from error
+    progress(0.0, desc="looking through the film")
+    with reading.opened(path, reading.SCAN_LIMIT_S) as film:
+        total, frames = len(film.times_s), []
+        wanted = np.linspace(0, total - 1, min(n, total)).round().astype(int)
+        progress(0.0, desc=f"taking frames (0 of {len(wanted)})")
+        for picture in film.frames(wanted, SIDE_PX):
+            frames.append(picture.image)
+            progress(
+                len(frames) / len(wanted), desc=f"taking frames ({len(frames)} of {len(wanted)})"
+            )
     if not frames:
-        raise InputError(f"{name} holds no pictures. Choose another video.")
+        raise InputError(f"{Path(path).name} holds no pictures. Choose another video.")
     return np.stack(frames)

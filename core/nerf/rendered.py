@@ -25,7 +25,7 @@ ENOUGH = 0.15  # share of what is seen that things must have for the box to be a
 def from_scene(
     scene: Scene,
     n_views: int = 64,
-    size: tuple[int, int] = (128, 128),
+    size: int | tuple[int, int] = (128, 128),
     pose_noise_deg: float = 0.0,
     seed: int = 0,
     held_out: int = 8,
@@ -35,11 +35,11 @@ def from_scene(
 ) -> Views:
     """n_views pictures from around the scene's target to learn from, then held_out others to test.
 
-    size is (width, height). pose_noise_deg turns each training camera about a random axis by an
-    angle whose root mean square it is; test cameras stay exact, and pictures show what the true
-    cameras saw. With coverage_deg below 360 all training cameras stand in a sector that wide, while
-    the held-out ones stay all around. Raises InputError for fewer than two views, a noise outside 0°
-    to 90°, or a sector outside 10° to 360°.
+    size is (width, height), or one side of a square. pose_noise_deg turns each training camera
+    about a random axis by an angle whose root mean square it is; test cameras stay exact, and
+    pictures show what the true cameras saw. With coverage_deg below 360 all training cameras stand
+    in a sector that wide, while the held-out ones stay all around. Raises InputError for fewer than
+    two views, a noise outside 0° to 90°, or a sector outside 10° to 360°.
     """
     from core.scenes import orbit_cameras
 

@@ -113,7 +113,7 @@ def stereo_batch(
 def orbit_views(
     scene: Scene,
     n: int,
-    size: tuple[int, int] = (128, 128),
+    size: int | tuple[int, int] = (128, 128),
     seed: int = 0,
     settings: RenderSettings = RenderSettings(),
 ) -> tuple[np.ndarray, tuple[Camera, ...]]:
@@ -131,10 +131,11 @@ def orbit_views(
 
 
 def orbit_cameras(
-    scene: Scene, n: int, size: tuple[int, int], seed: int = 0, coverage_deg: float = 360.0
+    scene: Scene, n: int, size: int | tuple[int, int], seed: int = 0, coverage_deg: float = 360.0
 ) -> tuple[Camera, ...]:
-    """The cameras of orbit_views; with coverage_deg below 360, only those of a sector that wide,
-    seen from above, about the side that scene.eye is on."""
+    """The cameras of orbit_views, of size (width, height) or one side of a square; with coverage_deg
+    below 360, only those of a sector that wide, seen from above, about the side that scene.eye is on."""
+    width, height = np.broadcast_to(size, 2).tolist()
     target = np.asarray(scene.target, np.float64)
     front = np.asarray(scene.eye) - target
     radius = float(np.linalg.norm(front))
@@ -154,7 +155,7 @@ def orbit_cameras(
         open_eyes = eyes[_sees(scene, eyes, target) & _before_walls(scene, eyes, radius)]
         if len(open_eyes) >= n:
             chosen = open_eyes[np.linspace(0, len(open_eyes) - 1, n).round().astype(int)]
-            return tuple(look_at(eye, target, *size, scene.fov_deg) for eye in chosen)
+            return tuple(look_at(eye, target, width, height, scene.fov_deg) for eye in chosen)
     raise InputError(f"{scene.name}'s target is hidden from all sides. Choose another scene.")
 
 

@@ -110,7 +110,7 @@ def fit_image(
     """
     import torch
 
-    if isinstance(settings, int):
+    if not isinstance(settings, FitImageSettings):
         settings = FitImageSettings(gaussians=settings)
     truth, _ = images.fit(images.as_rgb(image), settings.side_px)
     wanted = truth.astype(np.float32) / 255

@@ -53,7 +53,10 @@ def load_sog(path: str | Path) -> Splats:
             return _load(lambda name: _from_zip(archive, inside + name, size), path.name)
     except OSError as error:
         raise InputError(f"{path.name} can't be read ({error.strerror}). Choose a file.") from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
+    except (
+        zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError,
+        UnicodeDecodeError,
+    ):  # fmt: skip
         raise InputError(
             f"{path.name} is a damaged, cut off or locked zip. Download or export it again."
         ) from None

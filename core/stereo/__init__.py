@@ -20,6 +20,7 @@ import numpy as np
 from core.images import as_rgb, digest
 from core.recipe import Recipe
 from core.runtime import stage
+from core.stereo.board import Board
 from core.stereo.calibrate import calibrate
 from core.stereo.cloud import point_cloud
 from core.stereo.geometry import depth, triangulate
@@ -34,7 +35,7 @@ from core.stereo.types import Calibration, Pair, StereoResult, StereoSettings, T
 from core.types import InputError, Progress, Rig, silent
 
 __all__ = [
-    "MODELS", "Calibration", "Pair", "Rig", "StereoResult", "StereoSettings", "Truth",
+    "MODELS", "Board", "Calibration", "Pair", "Rig", "StereoResult", "StereoSettings", "Truth",
     "calibrate", "depth", "disparity", "point_cloud", "preflight", "rectify", "score",
     "triangulate",
 ]  # fmt: skip
@@ -80,7 +81,7 @@ def disparity(
             "Lower the largest disparity."
         )
     start = time.perf_counter()
-    if settings.method in MODELS:
+    if settings.method == "mono":
         found, model, said = _aligned(left, right, settings, progress)
         notes.append(said)
     else:
@@ -105,7 +106,7 @@ def _aligned(
     found, the model's id, and a sentence about the fit."""
     from core.stereo.mono import mono  # not above: a name of this package can't be a module's too
 
-    alone = mono(left, key=settings.method, progress=stage(progress, 0.0, 0.5))
+    alone = mono(left, progress=stage(progress, 0.0, 0.5))
     guide = find(left, right, replace(settings, method="refined"), stage(progress, 0.5, 1.0))
     fitted = align(alone.inverse_depth, guide.disparity, ~guide.occluded)
     found = replace(

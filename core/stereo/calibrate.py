@@ -20,7 +20,7 @@ import numpy as np
 from core import images
 from core.stereo.board import Board, Corners, Picture, detect, drawn, find
 from core.stereo.types import Calibration
-from core.types import InputError, Progress, silent
+from core.types import InputError, Progress, Rig, silent
 
 LEAST = 3  # pairs; two leave the focal length to chance
 OUTLIER = 3.0  # times the other pairs' error
@@ -47,6 +47,17 @@ class Calibrated:
     rejected: dict[int, str]
     focal_sigma: float
     notes: tuple[str, ...] = ()
+
+
+def known_rig(rig: Rig | Calibration | Calibrated) -> Rig | Calibration:
+    """The rig itself of whatever holds one. Raises InputError for anything else."""
+    rig = rig.calibration if isinstance(rig, Calibrated) else rig
+    if not isinstance(rig, Rig | Calibration):
+        raise InputError(
+            f"A {type(rig).__name__} is no rig. Give a Rig, or what `calibrate` or a calibration "
+            "file gave."
+        )
+    return rig
 
 
 def calibrate(

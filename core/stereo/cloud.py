@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.geometry import to_linear
+from core.images import as_rgb
 from core.stereo.types import StereoResult
 from core.types import METRES, InputError, Rig
 
@@ -55,7 +56,7 @@ class Mesh:
 def point_cloud(
     disparity: StereoResult | np.ndarray,
     rig: Rig,
-    image: np.ndarray,
+    image: Any,
     *,
     step: int = 1,
     nearest: float = 0.0,
@@ -63,7 +64,7 @@ def point_cloud(
     clean: bool = True,
     normals: bool = False,
 ) -> Cloud:
-    """The pixels of disparity (H, W) px in space, coloured by image (H, W, 3) uint8.
+    """The pixels of disparity (H, W) px in space, coloured by image, whatever `as_rgb` takes.
 
     Every step-th pixel of every step-th row is taken. nearest and farthest cut the depth, in
     rig.unit; without farthest that is ten times the median, since a few pixels with a disparity
@@ -78,7 +79,7 @@ def point_cloud(
 def mesh(
     disparity: StereoResult | np.ndarray,
     rig: Rig,
-    image: np.ndarray,
+    image: Any,
     *,
     step: int = 1,
     nearest: float = 0.0,
@@ -111,12 +112,13 @@ def step_for(shape: tuple[int, ...], most: int = 150_000) -> int:
 
 
 def _grid(
-    disparity: StereoResult | np.ndarray, rig: Rig, image: np.ndarray, step: int,
+    disparity: StereoResult | np.ndarray, rig: Rig, image: Any, step: int,
     nearest: float, farthest: float | None, clean: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Points (h, w, 3) in rig.unit, which of them are kept, colours, and d + doffs in px."""
     from core.stereo.geometry import triangulate
 
+    image = as_rgb(image)
     known = disparity.disparity if isinstance(disparity, StereoResult) else np.asarray(disparity)
     if known.ndim != 2 or image.shape != (*known.shape, 3):
         sizes = ["×".join(map(str, a.shape[1::-1])) for a in (known, image)]

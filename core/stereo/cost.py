@@ -97,14 +97,19 @@ def overlaps(width: int, settings: StereoSettings) -> Iterator[Slice]:
             yield k, slice(first, last), slice(first - d, last - d)
 
 
-def check_memory(height: int, width: int, settings: StereoSettings) -> None:
-    """Raises InputError if the volume would take more than 2 GB, or has no disparity at all."""
-    count = settings.max_disparity_px - settings.min_disparity_px
-    if count < 1:
+def check_range(settings: StereoSettings) -> None:
+    """Raises InputError if there is no disparity to search."""
+    if settings.max_disparity_px <= settings.min_disparity_px:
         raise InputError(
             f"The largest disparity ({settings.max_disparity_px} px) isn't above the least "
             f"({settings.min_disparity_px} px). Raise the largest one."
         )
+
+
+def check_memory(height: int, width: int, settings: StereoSettings) -> None:
+    """Raises InputError if the volume would take more than 2 GB, or has no disparity at all."""
+    check_range(settings)
+    count = settings.max_disparity_px - settings.min_disparity_px
     if height * width * count * 2 > MAX_BYTES:
         raise InputError(
             f"{width}×{height} px with {count} disparities need "

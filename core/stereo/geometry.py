@@ -17,21 +17,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.stereo.calibrate import Calibrated, known_rig
 from core.stereo.types import Calibration
 from core.types import InputError, Rig
 
 
 def triangulate(
-    pixels_left: np.ndarray, pixels_right: np.ndarray, rig: Rig | Calibration
+    pixels_left: np.ndarray, pixels_right: np.ndarray, rig: Rig | Calibration | Calibrated
 ) -> np.ndarray:
     """The points (N, 3) float64 seen at pixels_left and pixels_right, both (N, 2), in rig.unit.
 
     They lie in the left camera's axes: x right, y down, z ahead. With a `Rig` the pictures are
     rectified and the row in the right one isn't used: disparity 0 is z = inf (x and y are ±inf,
-    NaN on the axis). With a `Calibration` the pixels are those of the raw pictures; each is freed
-    of its distortion and both rays meet by DLT (Hartley and Zisserman, section 12.2). A point that
-    would lie behind the camera is NaN, and so is one of unknown pixels.
-    Raises InputError if the lists don't fit.
+    NaN on the axis). With a `Calibration`, or what `calibrate` gave, the pixels are those of the
+    raw pictures; each is freed of its distortion and both rays meet by DLT (Hartley and Zisserman,
+    section 12.2). A point that would lie behind the camera is NaN, and so is one of unknown pixels.
+    Raises InputError if the lists don't fit, or `rig` isn't one.
     """
     left, right = _points(pixels_left, "left"), _points(pixels_right, "right")
     if left.shape != right.shape:
@@ -39,6 +40,7 @@ def triangulate(
             f"There are {len(left)} points in the left picture and {len(right)} in the right one. "
             "Give each point its partner."
         )
+    rig = known_rig(rig)
     if isinstance(rig, Calibration):
         return _triangulate_raw(left, right, rig)
     d = left[:, 0] - right[:, 0] + rig.doffs_px

@@ -44,7 +44,7 @@ def curve(volumes: Volumes, x: float, y: float) -> Curve:
     column, row = int(np.floor(x * volumes.scale)), int(np.floor(y * volumes.scale))
     if not (0 <= column < width and 0 <= row < height):
         raise InputError("That place is outside the left picture. Click on the picture.")
-    inside = column - volumes.disparities >= 0
+    inside = _inside(volumes)[column]
     raw, aggregated = (
         _unit(volume[row, column].astype(np.float64), inside)
         for volume in (volumes.raw, volumes.aggregated)
@@ -64,6 +64,13 @@ def curve(volumes: Volumes, x: float, y: float) -> Curve:
         runner_up=float(volumes.disparities[second]) if known else float("nan"),
         margin=float(others[second] - aggregated[best]) if known else float("nan"),
     )
+
+
+def _inside(volumes: Volumes) -> np.ndarray:
+    """(W, D) bool: does the partner of column x at each disparity lie in the right picture?"""
+    width = volumes.raw.shape[1]
+    partner = np.arange(width)[:, None] - volumes.disparities
+    return (partner >= 0) & (partner < width)
 
 
 def _unit(cost: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -122,7 +129,7 @@ def row_slices(volumes: Volumes, y: int) -> list[tuple[np.ndarray, str]]:
     """One row of the cost volume before and after aggregation: column x, disparity upwards, cheap
     is dark; the winner of each column is marked."""
     return [
-        (_slice(volume[y], volumes.disparities), caption)
+        (_slice(volumes, volume[y]), caption)
         for volume, caption in (
             (volumes.raw, "Before aggregation: each pixel for itself"),
             (volumes.aggregated, "After: neighbours pay for disagreeing"),
@@ -130,15 +137,15 @@ def row_slices(volumes: Volumes, y: int) -> list[tuple[np.ndarray, str]]:
     ]
 
 
-def _slice(costs: np.ndarray, disparities: np.ndarray) -> np.ndarray:
-    """(D·k, W, 3) uint8 of the costs (W, D)."""
-    columns = np.arange(len(costs))
-    inside = columns[:, None] >= disparities[None, :]
+def _slice(volumes: Volumes, costs: np.ndarray) -> np.ndarray:
+    """(D·k, W, 3) uint8 of the costs (W, D) of a row."""
+    columns, count = np.arange(len(costs)), costs.shape[1]
+    inside = _inside(volumes)
     known = np.where(inside, costs.astype(np.float32), np.nan)
-    tall = max(1, round(160 / len(disparities)))
+    tall = max(1, round(160 / count))
     picture = colour_map(known.T[::-1], *_range(known), "magma")
     best = np.where(inside, costs.astype(np.float64), np.inf).argmin(1)
-    picture[len(disparities) - 1 - best, columns] = draw.BLUE
+    picture[count - 1 - best, columns] = draw.BLUE
     return picture.repeat(tall, 0)
 
 
@@ -155,7 +162,7 @@ def disparity_slice(volumes: Volumes, disparity_px: int, *, aggregated: bool) ->
         )
     volume = volumes.aggregated if aggregated else volumes.raw
     costs = volume[..., index].astype(np.float32)
-    costs[:, np.arange(costs.shape[1]) < disparity_px] = np.nan
+    costs[:, ~_inside(volumes)[:, index]] = np.nan
     return colour_map(costs, *_range(costs), "magma")
 
 
@@ -175,16 +182,15 @@ def paths(
     y px of the working size."""
     both = _along_row(volumes, picture, y, p1, p2)
     return [
-        (_slice(volumes.raw[y], volumes.disparities), "Before: each pixel for itself"),
-        (_slice(both, volumes.disparities), f"Both paths along the row, P1 {p1:g}, P2 {p2:g}"),
+        (_slice(volumes, volumes.raw[y]), "Before: each pixel for itself"),
+        (_slice(volumes, both), f"Both paths along the row, P1 {p1:g}, P2 {p2:g}"),
     ]
 
 
 def path_winner(volumes: Volumes, picture: np.ndarray, y: int, p1: float, p2: float) -> np.ndarray:
     """(W,) int: the cheapest disparity of each pixel of the row by both paths along it, px."""
     both = _along_row(volumes, picture, y, p1, p2)
-    inside = np.arange(len(both))[:, None] >= volumes.disparities
-    return volumes.disparities[np.where(inside, both, np.inf).argmin(1)]
+    return volumes.disparities[np.where(_inside(volumes), both, np.inf).argmin(1)]
 
 
 def _along_row(volumes: Volumes, picture: np.ndarray, y: int, p1: float, p2: float) -> np.ndarray:

@@ -251,6 +251,7 @@ def _working(
             f"The left picture is {left.shape[1]}×{left.shape[0]} px, the right one "
             f"{right.shape[1]}×{right.shape[0]} px. Give two pictures of one size."
         )
+    cost.check_range(settings)  # before it is scaled, which widens an empty one
     small, factors = fit(left, settings.max_side_px)
     if small is not left:
         right = fit(right, settings.max_side_px)[0]

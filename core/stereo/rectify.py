@@ -16,6 +16,7 @@ import numpy as np
 
 from core import draw
 from core.images import as_rgb
+from core.stereo.calibrate import Calibrated, known_rig
 from core.stereo.rigfile import scaled
 from core.stereo.turn import LEAST, check, guess, mapped, shift
 from core.stereo.types import Calibration
@@ -54,7 +55,7 @@ class Rectified:
 def rectify(
     left: np.ndarray,
     right: np.ndarray,
-    rig: Rig | Calibration | None = None,
+    rig: Rig | Calibration | Calibrated | None = None,
     *,
     crop: float = 1.0,
     matches: Matches | None = None,
@@ -62,13 +63,14 @@ def rectify(
 ) -> Rectified:
     """Both pictures (RGB uint8, one size) with partners in the same rows.
 
-    With a `Calibration`, distortion is taken off too and the new rig comes in its unit; crop 1
-    shows only pixels that both lenses saw, 0 keeps every pixel within black borders. If the
-    pictures are a resized version of the calibration's, it is scaled. With a `Rig` the pictures
-    are rectified already and come back as they are. With None it is guessed from matches, (N, 2)
-    px in each picture, or from `sparse_matches` if none are given.
-    Raises InputError if the sizes differ, the calibration doesn't fit, or no sane guess is found.
+    With a `Calibration`, or what `calibrate` gave, distortion is taken off too and the new rig
+    comes in its unit; crop 1 shows only pixels that both lenses saw, 0 keeps every pixel within
+    black borders. If the pictures are a resized version of the calibration's, it is scaled. With a
+    `Rig` the pictures are rectified already and come back as they are. With None it is guessed from
+    matches, (N, 2) px in each picture, or from `sparse_matches` if none are given.
+    Raises InputError if the sizes differ, `rig` isn't one or doesn't fit, or no sane guess is found.
     """
+    rig = None if rig is None else known_rig(rig)
     left, right = as_rgb(left, "The left picture"), as_rgb(right, "The right picture")
     if left.shape != right.shape:
         sizes = (f"{p.shape[1]}×{p.shape[0]}" for p in (left, right))
@@ -126,10 +128,13 @@ def _agreeing(points0: np.ndarray, points1: np.ndarray, fine_px: float) -> np.nd
 
     if len(points0) < 8:
         return np.zeros(len(points0), bool)
-    _, inliers = cv2.findFundamentalMat(
-        points0, points1, cv2.USAC_MAGSAC, ransacReprojThreshold=fine_px, confidence=0.9999,
-        maxIters=10_000,
-    )  # fmt: skip
+    try:
+        _, inliers = cv2.findFundamentalMat(
+            points0, points1, cv2.USAC_MAGSAC, ransacReprojThreshold=fine_px, confidence=0.9999,
+            maxIters=10_000,
+        )  # fmt: skip
+    except cv2.error:  # points on a line, which OpenCV meets with a failed assertion
+        inliers = None
     return np.zeros(len(points0), bool) if inliers is None else inliers.ravel() > 0
 
 

@@ -97,7 +97,9 @@ def _from_json(text: str) -> Values:
     for name, value in found.items():
         key = plain(name)
         if isinstance(value, Mapping) and isinstance(value.get("data"), list):
-            sides = [value.get("rows"), value.get("cols"), *(value.get("sizes") or ())]
+            sizes = value.get("sizes")
+            more = sizes if isinstance(sizes, list) else [sizes]
+            sides = [value.get("rows"), value.get("cols"), *more]
             shape = [str(side) for side in sides if side is not None]
             values[key] = _matrix(key, shape, [str(v) for v in value["data"]])
         else:

@@ -18,7 +18,7 @@ METHODS = {
     "refined": "Refined",
     "sgbm": "Semi-global (OpenCV)",
     "block": "Block matching",
-    "depth-anything": "One picture: Depth Anything V2 (hub)",
+    "mono": "One picture: Depth Anything V2 (hub)",
 }
 
 METHOD_HELP = {
@@ -31,7 +31,7 @@ USES = {  # of the settings that not every method reads, those that each does
     "refined": ("small_step", "big_step"),
     "sgbm": ("window_px", "mode", "small_step", "big_step"),
     "block": ("window_px", "window_cost"),
-    "depth-anything": ("small_step", "big_step"),  # refined stereo gives it scale and shift
+    "mono": ("small_step", "big_step"),  # refined stereo gives it scale and shift
 }
 
 MODES = {"sgbm": "5 paths", "hh": "8 paths", "3way": "3 paths", "hh4": "4 paths"}

@@ -90,7 +90,7 @@ def thumbnails(path: Footage, count: int = 24, max_px: int = 160) -> Frames:
 
 
 def shots(
-    path: str | Path, start_s: float = 0.0, end_s: float = 0.0, *, progress: Progress = silent
+    path: Footage, start_s: float = 0.0, end_s: float = 0.0, *, progress: Progress = silent
 ) -> list[tuple[float, float]]:
     """Start and end of every shot from start_s to end_s (0: the clip's end), in seconds."""
     with opened(path, SCAN_LIMIT_S) as source:
