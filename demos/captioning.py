@@ -167,7 +167,7 @@ def _rules(
     drawn = [status, player, facts, seen, meter]
     gr.on([*again, own.change, several.change], ui.guard(draw_clip, status), inputs, drawn,
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
-    ui.on_open(ui.guard(draw_clip, status), inputs, drawn)
+    ui.on_open(ui.guard(draw_clip, status, clears=False), inputs, drawn)
     gr.on([widgets[name].change for name in COSTLY], draw_meter, [seen, *made.inputs], meter,
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 

@@ -136,7 +136,7 @@ def build(run: Callable[..., Iterator[Step | Painted]] = run) -> None:
     again += [made.widgets[name].change for name in SLID] + [picture.change]
     gr.on(again, ui.guard(draw_map, job.status), inputs, places,
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
-    ui.on_open(ui.guard(draw_map, job.status), inputs, places)
+    ui.on_open(ui.guard(draw_map, job.status, clears=False), inputs, places)
 
     where, kind, model = (made.widgets[name] for name in ("control_source", "kind", "model"))
     where.input(

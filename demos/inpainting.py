@@ -116,7 +116,7 @@ def build(run: Callable[..., Iterator[InpaintStep | Filled]] = run) -> None:
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
 
     opened = by_link(lambda where, _: draw(fitting(where), None))
-    ui.on_open(ui.guard(opened, job.status), [], [job.status, editor])
+    ui.on_open(ui.guard(opened, job.status, clears=False), [], [job.status, editor])
     _follow(made)
 
 

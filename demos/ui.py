@@ -332,13 +332,14 @@ class Job:
         return event
 
 
-def guard(call: Callable[..., dict], status: Any) -> Callable[..., dict]:
-    """A handler for short work whose errors become a sentence in `status`."""
+def guard(call: Callable[..., dict], status: Any, clears: bool = True) -> Callable[..., dict]:
+    """A handler for short work whose errors become a sentence in `status`. When a page opens the
+    first run may have spoken already: then it `clears` nothing."""
 
     @functools.wraps(call)  # Gradio looks for an EventData parameter in the signature
     def handler(*values: Any, **named: Any) -> dict:
         try:
-            return {status: "", **call(*values, **named)}
+            return {**({status: ""} if clears else {}), **call(*values, **named)}
         except Exception as error:
             if not isinstance(error, InputError | Unavailable):
                 traceback.print_exc()

@@ -472,7 +472,6 @@ def test_lora_without_peft(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 def test_lora_is_added_and_taken_out(tmp_path: Path) -> None:
-    pytest.importorskip("peft")
     import torch
     from safetensors.torch import save_file
 

@@ -118,14 +118,34 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     )
 
 
-def start_script(folder: Path) -> subprocess.Popen:
-    """The written matching.py, in a process of its own, without the arrays it is to compute."""
-    (folder / "matching.npz").unlink()
+IN_TURN = """
+import os, runpy, sys
+for script in sys.argv[1:]:
+    os.chdir(os.path.dirname(script))
+    runpy.run_path(script, run_name="__main__")
+"""
+
+
+def said_by(scripts: list[Path]) -> list[str]:
+    """The one line that each of these written scripts prints; fails if one of them fails.
+
+    Two processes run half of them each, in their folders: the first two start from nothing."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error::ResourceWarning"}
-    return subprocess.Popen(
-        [sys.executable, "matching.py"], cwd=folder, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+    halves = scripts[::2], scripts[1::2]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", IN_TURN, *half], env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for half in halves
+    ]  # fmt: skip
+    said = {}
+    for half, process in zip(halves, running, strict=True):
+        told, _ = process.communicate(timeout=600)
+        lines = told.splitlines()
+        assert process.returncode == 0 and len(lines) == len(half), told
+        said |= dict(zip(half, lines, strict=True))
+    return [said[script] for script in scripts]
 
 
 def written(found: Run, folder: Path) -> dict[str, Path]:
@@ -174,27 +194,24 @@ def judged(made) -> dict[str, Run]:
 
 
 def test_the_code_computes_the_same_arrays(made, judged, taken, tmp_path_factory):
-    """The written script of every case, in fresh processes, two at a time."""
+    """The written script of every case, without the arrays it is to compute."""
     top = tmp_path_factory.mktemp("code")
     ready = made | judged
-    folders = {name: top / name for name in ready}
     for name, found in ready.items():
+        folder = top / name
         if name in judged:
-            written(found, folders[name])
+            written(found, folder)
         else:
-            folders[name].mkdir()
+            folder.mkdir()
             for path in taken[name].values():
-                (folders[name] / path.name).write_bytes(path.read_bytes())
-    names = list(ready)
-    for pair in (names[k : k + 2] for k in range(0, len(names), 2)):
-        running = {name: start_script(folders[name]) for name in pair}
-        for name, process in running.items():
-            said, _ = process.communicate(timeout=120)
-            assert process.returncode == 0, f"{name}: {said}"
-            result = ready[name].result
-            assert same(load(folders[name] / "matching.npz"), export.arrays(result)), name
-            counts = f"{len(result.matches)} matches, {result.inliers.sum()} agree"
-            assert said.startswith(counts) and said.count("\n") == 1, f"{name}: {said}"
+                (folder / path.name).write_bytes(path.read_bytes())
+        (folder / "matching.npz").unlink()
+    lines = said_by([top / name / "matching.py" for name in ready])
+    for (name, found), said in zip(ready.items(), lines, strict=True):
+        result = found.result
+        assert same(load(top / name / "matching.npz"), export.arrays(result)), name
+        counts = f"{len(result.matches)} matches, {result.inliers.sum()} agree"
+        assert said.startswith(counts), f"{name}: {said}"
 
 
 def test_the_code_names_what_it_expects(made):

@@ -389,7 +389,7 @@ def test_twelve_thousand_pixels_wide(tab, folder):
     path = huge(folder / "huge.jpg")
     start = time.process_time()  # other work on this machine doesn't count
     found = tab.result(path, path, source="photos", max_keypoints=200)
-    assert time.process_time() - start < 15
+    assert time.process_time() - start < 60
     assert found.pair.image0.shape == (9000, 12000, 3)
     check_notes(found, r"12000×9000 px\) was reduced to 1600 px")
     assert np.allclose(found.result.model, np.eye(3), atol=1e-3)

@@ -550,17 +550,21 @@ OTHER = {"max_keypoints": 24, "ratio": 0.6, "cross_check": False, "mutual_check"
 
 @pytest.mark.parametrize("method", ["sift", "orb", "sift-flann", "orb-flann", "template"])
 def test_a_method_reads_the_settings_it_is_said_to(picture, method):
-    part = picture[:150, :190]
-    other = warped(part, np.array([[0.99, -0.03, 5], [0.03, 0.99, 2], [0, 0, 1]]))
-    plain = MatchSettings(method=method, max_keypoints=64, ratio=0.9)
-    first = match(part, other, plain)
+    """In noisy pictures, and half of one twice in the other: so every check decides something."""
+    noise, half = np.random.default_rng(0), picture[:150, :95]
+    twice, once = (
+        np.clip(part + noise.normal(0, 15, part.shape), 0, 255).astype(np.uint8)
+        for part in (np.hstack([half, half]), picture[:150, :190])
+    )
+    plain = MatchSettings(method=method, max_keypoints=64, ratio=0.85)
+    first = match(twice, once, plain)
     for name in ("max_keypoints", *CHECKS, "root_sift"):
-        changed = match(part, other, dataclasses.replace(plain, **{name: OTHER[name]}))
-        if name not in USES[method]:
-            np.testing.assert_array_equal(changed.matches, first.matches, name)
-            np.testing.assert_array_equal(changed.scores, first.scores, name)
-        elif name in ("max_keypoints", "root_sift"):
-            assert not np.array_equal(changed.scores, first.scores), name
+        changed = match(twice, once, dataclasses.replace(plain, **{name: OTHER[name]}))
+        same = all(
+            np.array_equal(getattr(changed, what), getattr(first, what))
+            for what in ("matches", "scores")
+        )
+        assert same == (name not in USES[method]), name
 
 
 # ---------------------------------------------------------------- at the door
@@ -648,11 +652,3 @@ def test_the_recipe_computes_the_same(tmp_path, picture):
         np.testing.assert_array_equal(saved["matches"], result.matches)
         assert result.model is not None
         np.testing.assert_allclose(saved["model"], result.model)
-
-
-def test_importing_is_light():
-    code = "import sys, core.matching; print([m for m in ('cv2', 'torch', 'scipy') if m in sys.modules])"
-    out = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert out.stdout.strip() == "[]"

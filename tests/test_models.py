@@ -449,7 +449,7 @@ def test_a_download_keeps_nobody_from_another_model_and_is_done_once(
                 return str(weights)
             raise LocalEntryNotFoundError("nothing here")
         asked.set()
-        assert arrives.wait(5)
+        assert arrives.wait(30)
         fetched.append(source)
         return str(weights)
 
@@ -470,13 +470,15 @@ def test_a_download_keeps_nobody_from_another_model_and_is_done_once(
     threads = [threading.Thread(target=lambda: got.append(runtime.run(get))) for _ in range(2)]
     for thread in threads:
         thread.start()
-    assert asked.wait(2)
+    assert asked.wait(10)
     assert runtime.run(pool.get, here, lambda folder: 7) == 7
-    time.sleep(0.4)
+    until = time.perf_counter() + 10
+    while not any("waiting for Toy" in desc for desc in told) and time.perf_counter() < until:
+        time.sleep(0.02)
     assert any("waiting for Toy" in desc for desc in told)
     arrives.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert len(fetched) == len(built) == 1 and len(got) == 2 and got[0] is got[1]
 
 

@@ -39,7 +39,7 @@ def test_a_function_ticks_and_ends_in_its_result():
     assert 3 <= len(ticks) <= 30
     assert [t.fraction for t in ticks] == sorted(t.fraction for t in ticks)
     late = [t for t in ticks if t.fraction > 0.5]
-    assert all(t.seconds_left is not None and t.seconds_left < 1 for t in late)
+    assert all(t.seconds_left is not None and t.seconds_left < t.seconds for t in late)
 
 
 def test_a_generator_streams_parts():
@@ -63,9 +63,8 @@ def test_closing_stops_a_function_and_frees_the_lock():
     next(events)
     began = time.perf_counter()
     events.close()
-    assert time.perf_counter() - began < 1
-    assert len(reached) < 1000
     assert runtime.run(lambda: 7) == 7  # the lock is free again
+    assert time.perf_counter() - began < 20 and len(reached) < 1000  # of 10,000, for 50 s
 
 
 def test_closing_closes_the_calls_generator():
@@ -73,7 +72,7 @@ def test_closing_closes_the_calls_generator():
     events = runtime.stream(snapshots, 10_000, closed)
     next(events)
     events.close()
-    assert closed.wait(1)
+    assert closed.wait(10)
 
 
 def test_errors_come_back_as_they_are():
@@ -95,27 +94,33 @@ def test_a_silent_call_still_ticks_so_that_stop_can_land():
 
 def both(alters, meanwhile):
     """What happens, in order, if `meanwhile` is called after the first snapshot of `alters`."""
-    happened = []
-    events = runtime.stream(alters, happened)
+    happened, asks = [], threading.Event()
+
+    def asking():
+        asks.set()
+        runtime.run(meanwhile, happened)
+
+    events = runtime.stream(alters, happened, asks)
     while not isinstance(next(events), Part):
         pass
-    other = threading.Thread(target=runtime.run, args=(meanwhile, happened))
+    other = threading.Thread(target=asking)
     other.start()
     list(events)
-    other.join(2)
+    other.join(10)
     return happened
 
 
-def painted(happened, *, progress=silent):
+def painted(happened, asks, *, progress=silent):
     for _ in range(4):
         happened.append("step")
         yield 1
+        assert asks.wait(10)
         time.sleep(0.05)
 
 
-def painted_alone(happened, *, progress=silent):
+def painted_alone(happened, asks, *, progress=silent):
     with runtime.alone():
-        yield from painted(happened)
+        yield from painted(happened, asks)
 
 
 def test_other_work_comes_in_between_snapshots_unless_they_are_to_be_alone():
@@ -147,7 +152,7 @@ def test_the_lock_is_free_after_lonely_work_that_failed_or_was_stopped(ends):
         with pytest.raises(InputError):
             list(events)
     events.close()
-    assert closed.wait(1) and runtime.run(lambda: 7) == 7
+    assert closed.wait(10) and runtime.run(lambda: 7) == 7
     assert both(painted, lambda happened: happened.append("other")).index("other") < 4
 
 
@@ -157,7 +162,7 @@ def test_what_waits_aside_leaves_the_turn_to_others():
     def fetches(*, progress=silent):
         progress(0.0)
         with runtime.aside():
-            assert other_ran.wait(2)
+            assert other_ran.wait(10)
         return 1
 
     events = runtime.stream(fetches, every_s=0)
@@ -170,9 +175,9 @@ def test_what_waits_aside_leaves_the_turn_to_others():
 
 def test_who_waits_for_its_turn_says_so_and_never_begins_once_stopped():
     began, release = threading.Event(), threading.Event()
-    first = threading.Thread(target=runtime.run, args=(lambda: began.set() or release.wait(5),))
+    first = threading.Thread(target=runtime.run, args=(lambda: began.set() or release.wait(30),))
     first.start()
-    assert began.wait(1)
+    assert began.wait(10)
     ran = []
 
     def silent_work(*, progress=silent):

@@ -260,3 +260,15 @@ def test_frozen_settings_are_hashable_and_replaceable():
 def test_uploads_are_sorted_by_name_and_number():
     given = ["/a/b10.png", "/b/b9.png", "/d/b1²3.png", "/c/a2.png"]
     assert ui.by_name(given) == ["/c/a2.png", "/d/b1²3.png", "/b/b9.png", "/a/b10.png"]
+
+
+def test_a_guard_empties_the_status_unless_it_is_not_to():
+    def work() -> dict:
+        return {"picture": 1}
+
+    def fails() -> dict:
+        raise InputError("No.")
+
+    assert ui.guard(work, "status")() == {"status": "", "picture": 1}
+    assert ui.guard(work, "status", clears=False)() == {"picture": 1}
+    assert "No." in ui.guard(fails, "status", clears=False)()["status"]
