@@ -1,12 +1,14 @@
-"""Two scripts that look over a page from inside: what lacks a name, and what is hard to read."""
+"""Two scripts that look over a page from inside: what lacks a name, and what is hard to read. Given
+a selector, they look only into what it selects."""
 
 # Returns sentences about what a screen reader would miss.
-AUDIT = """() => {
+AUDIT = """(root) => {
   const faults = [];
-  const seen = (e) => e.checkVisibility({ visibilityProperty: true });
+  const seen = (e) => e.checkVisibility({ visibilityProperty: true })
+    && (!root || e.closest(root));
   const told = (e) => e.outerHTML.slice(0, 160);
   const all = (selector) => [...document.querySelectorAll(selector)].filter(seen);
-  if (all('h1').length !== 1) faults.push(`${all('h1').length} h1 on the page`);
+  if (!root && all('h1').length !== 1) faults.push(`${all('h1').length} h1 on the page`);
   if (!document.documentElement.lang) faults.push('html has no lang');
   for (const img of all('img')) if (!img.hasAttribute('alt')) faults.push(`no alt: ${told(img)}`);
   for (const field of all('input, select, textarea')) {
@@ -25,7 +27,7 @@ AUDIT = """() => {
 }"""
 
 # Returns [ratio, text, colours] for each text below WCAG AA: 4.5, or 3 for large text.
-CONTRAST = """() => {
+CONTRAST = """(root) => {
   const pen = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const rgba = (colour) => {
     pen.clearRect(0, 0, 1, 1);
@@ -50,6 +52,7 @@ CONTRAST = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const element = node.parentElement;
+    if (root && !element.closest(root)) continue;
     if (!node.data.trim() || element.closest('svg, canvas, script, style, :disabled')) continue;
     if (element.closest('[aria-hidden=true], [aria-disabled=true]')) continue;
     if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;

