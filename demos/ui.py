@@ -205,9 +205,6 @@ def text(**kwargs: Any) -> gr.HTML:
     return gr.HTML("", padding=False, apply_default_css=False, **kwargs)
 
 
-WAITS = """() => '<div class="waits">Waiting for other work to end…</div>'"""  # seen after a second
-IN_VAIN = """(line) => line.includes('class="waits"') ? '' : line"""  # Gradio's queue was full
-
 ANEW = '<div class="note">There is a new result. Open this view again to see it.</div>'
 
 
@@ -250,8 +247,39 @@ def press(name: str) -> str:
     return f"""() => {{
         const button = document.querySelector('#{name}-now');
         if (!button) return;
+        const push = () => {{
+            if (button.disabled) button.soon = setTimeout(push, 100);
+            else button.click();
+        }};
         clearTimeout(button.soon);
-        button.soon = setTimeout(() => button.click(), 100);
+        button.soon = setTimeout(push, 100);
+    }}"""
+
+
+# Gradio loses a press that comes after Stop and before the server has ended the work. So the button
+# can't be pressed in between; should the end not be told, it can after ten seconds.
+
+
+def _begins(name: str) -> str:
+    return f"""() => {{
+        document.querySelector('#{name}-now').busy = true;
+        return '<div class="waits">Waiting for other work to end…</div>';  // seen after a second
+    }}"""
+
+
+def _stops(name: str) -> str:
+    return f"""() => {{
+        const button = document.querySelector('#{name}-now');
+        button.disabled = button.busy === true;
+        setTimeout(() => {{ button.disabled = false; }}, 10000);
+    }}"""
+
+
+def _ends(name: str) -> str:
+    return f"""(line) => {{
+        const button = document.querySelector('#{name}-now');
+        if (button) button.busy = button.disabled = false;
+        return line.includes('class="waits"') ? '' : line;  // in vain: Gradio's queue was full
     }}"""
 
 
@@ -308,7 +336,8 @@ class Job:
         def keyed_handler(request: gr.Request, *values: Any):
             yield from handler(request, *values)
 
-        gr.on(self.go.click, None, None, self.status, js=WAITS, **QUIET)  # goes before the next one
+        # goes before the next one
+        gr.on(self.go.click, None, None, self.status, js=_begins(self.name), **QUIET)
         event = gr.on(
             self.go.click,
             keyed_handler if keyed else handler,
@@ -321,10 +350,13 @@ class Job:
             api_name=api_name,
             api_visibility="public" if api_name else "private",
         )
-        event.failure(None, self.status, self.status, js=IN_VAIN, **QUIET)
+        for ended in (event.success, event.failure):  # stopped counts as failed
+            ended(None, self.status, self.status, js=_ends(self.name), **QUIET)
         if also:
             gr.on(list(also), None, None, None, js=press(self.name), **QUIET)
-        stopped = self.stop.click(None, None, None, cancels=[event], queue=False, **QUIET)
+        stopped = self.stop.click(
+            None, None, None, cancels=[event], queue=False, js=_stops(self.name), **QUIET
+        )
         stopped.then(  # only then, or a late tick would overwrite it
             lambda: "Stopped. What was there before is kept.", None, self.status,
             queue=False, **QUIET,

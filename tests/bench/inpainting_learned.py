@@ -16,7 +16,7 @@ import numpy as np
 from core.images import load
 from core.inpainting import InpaintSettings, inpaint
 from core.metrics import psnr
-from tests.bench.inpainting_patch import PHOTOS, SIDE_PX, square, strokes
+from tests.bench.inpainting_patch import PHOTOS, SIDE_PX, photographs, square, strokes
 
 SECONDS, OVER_DB = 3.0, 1.0
 
@@ -33,9 +33,7 @@ def main() -> None:
     inpaint(small, strokes(64, 0), settings)  # imports and loading are not what is timed
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
     rows = []
-    for path in sorted(p for p in given.photos.iterdir() if p.suffix in (".png", ".jpg", ".JPG")):
-        if path.stem.endswith("_mask"):
-            continue
+    for path in photographs(given.photos):
         photo = square(load(path), SIDE_PX)
         for seed in range(given.seeds):
             mask = strokes(SIDE_PX, seed)

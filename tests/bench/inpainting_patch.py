@@ -31,6 +31,12 @@ def strokes(side_px: int, seed: int) -> np.ndarray:
     return masks.strokes(side_px, side_px, seed)
 
 
+def photographs(folder: Path) -> list[Path]:
+    """The photos in a folder, without the masks beside them."""
+    named = sorted(p for p in folder.iterdir() if p.suffix in (".png", ".jpg", ".JPG"))
+    return [p for p in named if not p.stem.endswith("_mask")]
+
+
 def square(photo: np.ndarray, side_px: int) -> np.ndarray:
     import cv2
 
@@ -58,9 +64,7 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
     if given.save:
         given.save.mkdir(parents=True, exist_ok=True)
-    for path in sorted(p for p in given.photos.iterdir() if p.suffix in (".png", ".jpg", ".JPG")):
-        if path.stem.endswith("_mask"):
-            continue
+    for path in photographs(given.photos):
         photo = square(load(path), SIDE_PX)
         for seed in range(given.seeds):
             mask = strokes(SIDE_PX, seed)

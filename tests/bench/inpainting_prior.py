@@ -20,7 +20,7 @@ from core.images import load
 from core.inpainting.deep_prior import fit
 from core.inpainting.types import InpaintSettings
 from core.metrics import psnr
-from tests.bench.inpainting_patch import PHOTOS, square, strokes
+from tests.bench.inpainting_patch import PHOTOS, photographs, square, strokes
 
 SIDE_PX = 256
 SECONDS, OVER_DB = (30.0, 150.0), (0.0, 0.7)
@@ -57,8 +57,7 @@ def main() -> None:
 
     print(f"load {os.getloadavg()[0]:.1f}, {torch.get_num_threads()} threads")
     rows = []
-    paths = [p for p in given.photos.iterdir() if p.suffix in (".png", ".jpg", ".JPG")]
-    for k, path in enumerate(sorted(p for p in paths if not p.stem.endswith("_mask"))):
+    for k, path in enumerate(photographs(given.photos)):
         photo, mask = square(load(path), SIDE_PX), strokes(SIDE_PX, k)
         telea = cv2.inpaint(photo, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
         found = curve(photo, mask, clock, SECONDS[1])

@@ -148,6 +148,10 @@ def test_what_cannot_be_done_is_a_sentence(page):
 
 def test_a_link_brings_the_settings_back(page):
     panel(page, "Take away")
+    page.wait_for_function(
+        "[...document.querySelectorAll('textarea, input')].some((one) => one.checkVisibility() && "
+        "one.value.includes('tab=controlnet'))"
+    )  # the panel takes its values as it unfolds
     link = page.locator("textarea:visible, input:visible").evaluate_all(
         "(all) => all.map((one) => one.value).find((value) => value.includes('tab=controlnet'))"
     )
