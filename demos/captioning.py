@@ -225,7 +225,7 @@ def _picker(
         return {widgets["by_hand"]: toggled(by_hand, event.value["caption"].split()[0])}
 
     again = [widgets[name].change for name in ("pick", "clip", "story_seed", "story_split")]
-    gr.on([*again, *handed], ui.guard(fill, status), inputs, [status, picker],
+    gr.on([*again, *handed], ui.guard(fill, status, clears=False), inputs, [status, picker],
           trigger_mode="always_last", **ui.QUIET)  # fmt: skip
     picker.select(press, widgets["by_hand"], [widgets["by_hand"]], **ui.QUIET)
 
