@@ -271,7 +271,8 @@ def _stops(name: str) -> str:
     return f"""() => {{
         const button = document.querySelector('#{name}-now');
         button.disabled = button.busy === true;
-        setTimeout(() => {{ button.disabled = false; }}, 10000);
+        clearTimeout(button.late);
+        button.late = setTimeout(() => {{ button.disabled = false; }}, 10000);
     }}"""
 
 
